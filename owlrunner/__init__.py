@@ -1,0 +1,24 @@
+"""OwlRunner: background jobs for Trio and PostgreSQL. These are the names that a plugin author needs, and no others."""
+
+from owlrunner.context import Connection, JobContext
+from owlrunner.errors import OwlRunnerError
+from owlrunner.hookspecs import Settings, hookimpl
+from owlrunner.job_run import Progress
+from owlrunner.job_type import AnyJobType, JobType, Retry, Scope, job_type
+from owlrunner.notification import Notification, Notifier
+
+__all__ = [
+    "AnyJobType",
+    "Connection",
+    "JobContext",
+    "JobType",
+    "Notification",
+    "Notifier",
+    "OwlRunnerError",
+    "Progress",
+    "Retry",
+    "Scope",
+    "Settings",
+    "hookimpl",
+    "job_type",
+]

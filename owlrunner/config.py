@@ -1,0 +1,179 @@
+"""This is the room for the machinery's configuration: read once from a file and the environment, into frozen values."""
+
+import math
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from owlrunner.decoding import Undecodable, decode
+from owlrunner.errors import ConfigError
+
+DEFAULT_FILE = Path("config/owlrunner.toml")
+PREFIX = "OWLRUNNER_"
+
+
+def _above_zero(_instance: object, attribute: "attrs.Attribute[Any]", value: float | None) -> None:
+    if value is not None and not (value > 0 and math.isfinite(value)):
+        raise ValueError(f"{attribute.name} must be above 0, got {value}")
+
+
+def _port(_instance: object, attribute: "attrs.Attribute[Any]", value: int) -> None:
+    if not 0 <= value <= 65535:
+        raise ValueError(f"{attribute.name} must be between 0 and 65535, got {value}")
+
+
+@attrs.frozen
+class ServerConfig:
+    """``[server]``: how this process takes part in running jobs. All times are seconds."""
+
+    name: str = ""
+    """Unique among servers on one database; a starting server of the same name supersedes the former one at once.
+    Empty: ``<host name>:<port>``."""
+    plugins: list[str] = attrs.Factory(list)
+    """Modules to load as plugins besides the installed ones (entry points of the group ``owlrunner``)."""
+    capacity: int = attrs.field(default=100, validator=attrs.validators.ge(1))
+    """How many runs this server executes at once."""
+    lease: float = attrs.field(default=30.0, validator=_above_zero)
+    """How long the others take this server for alive after its last heartbeat; it beats three times in that time."""
+    stall_limit: float = attrs.field(default=120.0, validator=_above_zero)
+    """How long a handler may block the event loop before the heartbeat gives the server up."""
+    shutdown_grace: float = attrs.field(default=25.0, validator=attrs.validators.ge(0))
+    """How long runs may go on after SIGTERM before their cancel scopes are cancelled."""
+    wakeups: Literal["listen", "poll"] = "listen"
+    """``poll`` works behind a connection pooler in transaction mode."""
+    poll_interval: float | None = attrs.field(default=None, validator=_above_zero)
+    """How long to sleep at most before looking for work. Unset: 30 with ``listen``, 1 with ``poll``."""
+
+    @property
+    def longest_sleep(self) -> float:
+        """Seconds after which a loop looks at the database though nothing woke it."""
+        return self.poll_interval or (30.0 if self.wakeups == "listen" else 1.0)
+
+
+@attrs.frozen
+class DatabaseConfig:
+    """``[database]``: where the state is kept."""
+
+    url: str = attrs.field(default="", repr=False)
+    """Usually given as DATABASE_URL. Empty: OwlRunner keeps its own PostgreSQL under ``data_dir``."""
+    data_dir: Path = Path(".owlrunner")
+    pool_size: int = attrs.field(default=10, validator=attrs.validators.ge(2))
+    """Connections for the API. The runtime's loops hold four more, and each ``ctx.connect()`` is one more."""
+    connect_timeout: float = attrs.field(default=10.0, validator=_above_zero)
+
+
+@attrs.frozen
+class WebConfig:
+    """``[web]``: the HTTP side."""
+
+    host: str = "127.0.0.1"
+    port: int = attrs.field(default=8321, validator=_port)
+    graceful_timeout: float = attrs.field(default=3.0, validator=attrs.validators.ge(0))
+    secure_cookies: bool = False
+    """Set it where browsers reach the server through TLS."""
+
+
+@attrs.frozen
+class MailConfig:
+    """``[mail]``: how mail leaves the house. Without a host it is written to the log instead."""
+
+    host: str = ""
+    port: int = attrs.field(default=587, validator=_port)
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    username: str = ""
+    password: str = attrs.field(default="", repr=False)
+    sender: str = "OwlRunner <owlrunner@localhost>"
+    timeout: float = attrs.field(default=30.0, validator=_above_zero)
+
+
+@attrs.frozen
+class LogConfig:
+    """``[log]``: what goes to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+@attrs.frozen
+class Config:
+    """The whole configuration."""
+
+    server: ServerConfig = ServerConfig()
+    database: DatabaseConfig = DatabaseConfig()
+    web: WebConfig = WebConfig()
+    mail: MailConfig = MailConfig()
+    log: LogConfig = LogConfig()
+    plugins: dict[str, dict[str, Any]] = attrs.field(factory=dict, repr=False)
+    """Each plugin's own table, not yet typed: that is the plugin's business."""
+
+
+def load_config(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
+    """Read the configuration: the file, then DATABASE_URL and ``OWLRUNNER_<SECTION>__<KEY>`` over it.
+
+    ``file`` None means OWLRUNNER_CONFIG, else ``config/owlrunner.toml`` where that exists, else defaults alone.
+
+    Raises ConfigError naming file or variable, key, what was expected and what was found.
+    """
+    if file is None and environ.get("OWLRUNNER_CONFIG"):
+        file = Path(environ["OWLRUNNER_CONFIG"])
+    if file is None and DEFAULT_FILE.exists():
+        file = DEFAULT_FILE
+    table = _read(file) if file is not None else {}
+    try:
+        config = decode(table, Config, where="")
+    except Undecodable as problem:
+        raise ConfigError(f"{file}: {str(problem).removeprefix('.')}") from None
+    overrides = _overrides(environ)
+    if not overrides:
+        return config
+    for variable, path, value in overrides:
+        _put(table, path, value, variable)
+        try:
+            # One at a time, so that a complaint can name the variable it is about.
+            config = decode(table, Config, where="", strict=False)
+        except Undecodable as problem:
+            raise ConfigError(f"environment variable {variable}: {str(problem).removeprefix('.')}") from None
+    return config
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The file as a table."""
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: not valid TOML: {error}") from None
+
+
+def _overrides(environ: Mapping[str, str]) -> list[tuple[str, list[str], Any]]:
+    """Variable, path and value of everything that the environment sets."""
+    found: list[tuple[str, list[str], Any]] = []
+    if environ.get("DATABASE_URL"):
+        found.append(("DATABASE_URL", ["database", "url"], environ["DATABASE_URL"]))
+    for variable in sorted(environ):
+        if variable.startswith(PREFIX) and "__" in variable:
+            found.append((variable, variable.removeprefix(PREFIX).lower().split("__"), _value(environ[variable])))
+    return found
+
+
+def _value(text: str) -> Any:
+    """A variable's text; arrays and tables are written as in TOML."""
+    if text.startswith(("[", "{")):
+        try:
+            return tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            return text
+    return text
+
+
+def _put(table: dict[str, Any], path: list[str], value: Any, variable: str) -> None:
+    """Set ``table[path[0]][path[1]]… = value``."""
+    for key in path[:-1]:
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"environment variable {variable}: {key} is a value, not a table")
+    table[path[-1]] = value

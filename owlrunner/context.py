@@ -1,0 +1,169 @@
+"""This is the room for what a handler may ask and tell about the run it carries out.
+
+It knows no event loop and does no I/O: telling progress or writing a log line only leaves the value where the server
+picks it up, which is what makes both free to call as often as a handler likes, from threads too.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+from owlrunner.job_run import Progress
+
+MAX_LOG_LINES = 10_000
+"""How many log lines one attempt keeps; what comes after is counted, not kept."""
+MAX_LOG_MESSAGE = 8_192
+"""How many characters one log line keeps."""
+MAX_PROGRESS_MESSAGE = 500
+"""How many characters a progress message keeps."""
+
+Connection = AsyncConnection[tuple[Any, ...]]
+Connect = Callable[[], AbstractAsyncContextManager[Connection]]
+
+current_context: ContextVar["JobContext | None"] = ContextVar("owlrunner_context", default=None)
+"""The context of the run that this task, or a thread that Trio started for it, works for."""
+
+
+class LogLine(NamedTuple):
+    """One line of a run's log. ``seq`` counts from 1 in each attempt; ``monotonic`` is this process's ``time.monotonic()``."""
+
+    seq: int
+    monotonic: float
+    level: str
+    logger: str
+    message: str
+
+
+class RunLog:
+    """The log lines of one attempt that have not been stored yet, capped, safe to append to from any thread."""
+
+    def __init__(self, on_line: Callable[[], None]) -> None:
+        self._on_line = on_line
+        self._lock = threading.Lock()
+        self._seq = 0
+        self._waiting: list[LogLine] = []
+
+    def append(self, level: str, logger: str, message: str) -> None:
+        """Keep one line, or drop it when the attempt has had its share; the drop is marked by a last line."""
+        with self._lock:
+            self._seq += 1
+            if self._seq > MAX_LOG_LINES + 1:
+                return
+            if self._seq > MAX_LOG_LINES:
+                level, logger = "warning", "owlrunner"
+                message = f"Log full: only the first {MAX_LOG_LINES:,} lines of an attempt are kept."
+            elif len(message) > MAX_LOG_MESSAGE:
+                message = f"{message[:MAX_LOG_MESSAGE]}… ({len(message) - MAX_LOG_MESSAGE:,} more characters)"
+            self._waiting.append(LogLine(self._seq, time.monotonic(), level, logger, message))
+        self._on_line()
+
+    def take(self) -> list[LogLine]:
+        """Return the lines that came since the last call."""
+        with self._lock:
+            lines, self._waiting = self._waiting, []
+        return lines
+
+
+class JobContext:
+    """What a handler gets as its first argument: who its run is, and the few things it may ask and tell."""
+
+    __slots__ = ("_cancel_asked", "_cancel_noticed", "_connect", "_log", "_on_news", "_progress", "_run_log", "attempt", "job_type", "project_id", "run_id", "team_id")
+
+    def __init__(
+        self,
+        *,
+        run_id: UUID,
+        job_type: str,
+        project_id: UUID | None,
+        team_id: UUID | None,
+        attempt: int,
+        connect: Connect,
+        on_news: Callable[["JobContext"], None],
+    ) -> None:
+        self.run_id = run_id
+        self.job_type = job_type
+        self.project_id = project_id
+        """The project that the run works for; None for system job types."""
+        self.team_id = team_id
+        self.attempt = attempt
+        """1 for the first attempt; each retry or restart counts one up."""
+        self._connect = connect
+        self._on_news = on_news
+        self._progress: Progress | None = None
+        self._cancel_asked = False
+        self._cancel_noticed = False
+        self._run_log: RunLog | None = None
+        self._log: logging.LoggerAdapter[logging.Logger] | None = None
+
+    def progress(self, processed: int, total: int, message: str = "") -> None:
+        """Tell how far the run has come: ``processed`` of ``total``, with a line for people.
+
+        Costs no I/O; the latest value is stored a few times a second and always at the end. Numbers are brought into
+        0 ≤ processed ≤ total; a total of 0 means that it is not known. Callable from threads.
+        """
+        total = max(0, int(total))
+        processed = max(0, int(processed))
+        if total:
+            processed = min(processed, total)
+        self._progress = Progress(processed, total, message[:MAX_PROGRESS_MESSAGE])
+        self._on_news(self)
+
+    def is_cancelled(self) -> bool:
+        """Whether somebody asked for this run to be cancelled: leave soon, and return what you have.
+
+        Once this has told True, a handler that returns ends its run as *cancelled* with the result it returned. Without
+        a look at it, Trio's ``Cancelled`` ends the handler when the job type's ``cancel_grace`` is over. Callable from threads.
+        """
+        if self._cancel_asked:
+            self._cancel_noticed = True
+        return self._cancel_asked
+
+    @property
+    def log(self) -> "logging.LoggerAdapter[logging.Logger]":
+        """A logger whose lines are stored with the run. Records of any other logger made inside the handler are stored too."""
+        if self._log is None:
+            self._log = logging.LoggerAdapter(logging.getLogger(f"owlrunner.run.{self.job_type}"), {"owlrunner_context": self})
+        return self._log
+
+    def connect(self) -> AbstractAsyncContextManager[Connection]:
+        """Open a PostgreSQL connection of the handler's own: ``async with ctx.connect() as connection``.
+
+        A psycopg ``AsyncConnection`` driven by Trio, in autocommit mode; use ``async with connection.transaction()`` where
+        statements belong together. It is for one task at a time, and is closed at the end of the block. Cancelling the run
+        cancels the statement in the server.
+        """
+        return self._connect()
+
+    # What follows is the runtime's side; handlers have no use for it.
+
+    def store_log_line(self, level: str, logger: str, message: str) -> None:
+        """Append one line to the run's log (called by the logging handler)."""
+        if self._run_log is None:
+            self._run_log = RunLog(lambda: self._on_news(self))
+        self._run_log.append(level, logger, message)
+
+    def take_log_lines(self) -> list[LogLine]:
+        """The lines that came since the last call."""
+        return self._run_log.take() if self._run_log is not None else []
+
+    def ask_cancel(self) -> None:
+        """From now on ``is_cancelled()`` tells True."""
+        self._cancel_asked = True
+
+    @property
+    def cancel_noticed(self) -> bool:
+        """Whether the handler has been told that it is cancelled."""
+        return self._cancel_noticed
+
+    @property
+    def last_progress(self) -> Progress | None:
+        """The latest value that the handler told, or None."""
+        return self._progress
+

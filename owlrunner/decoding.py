@@ -1,0 +1,66 @@
+"""This is the room for turning values from outside (JSON, TOML, the environment) into typed ones, or into a clear complaint."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+_PATH = re.compile(r"(?P<problem>.*) - at `\$(?P<path>.*)`", re.DOTALL)
+
+
+class Undecodable(ValueError):
+    """The value does not fit the type; ``str()`` says where, what was expected and what was found."""
+
+
+def decode(raw: object, wanted: type[T], *, where: str, strict: bool = True) -> T:
+    """Return ``raw`` (dicts, lists, strings, numbers) as an instance of ``wanted``, an attrs class or a msgspec Struct.
+
+    ``where`` is what a complaint calls the value, such as ``params`` or ``plugins.slack``. With ``strict=False`` strings
+    are read as numbers and booleans where those are wanted. Keys that ``wanted`` does not know are refused at any depth:
+    msgspec ignores them for attrs classes, and a misspelt key that is silently dropped costs somebody an evening.
+    """
+    try:
+        value = msgspec.convert(raw, wanted, strict=strict)
+    except msgspec.ValidationError as error:
+        raise Undecodable(_sentence(str(error), where)) from None
+    for path in unknown_keys(raw, msgspec.to_builtins(value)):
+        raise Undecodable(f"{where}{path}: unknown key")
+    return value
+
+
+def unknown_keys(raw: object, understood: object, path: str = "") -> Iterator[str]:
+    """Yield the path of every key in ``raw`` that did not make it into ``understood``, as ``.a.b`` or ``.a[0].b``."""
+    if isinstance(raw, Mapping) and isinstance(understood, Mapping):
+        for key, value in raw.items():
+            if key not in understood:
+                yield f"{path}.{key}"
+            else:
+                yield from unknown_keys(value, understood[key], f"{path}.{key}")
+    elif isinstance(raw, list) and isinstance(understood, list):
+        for index, (one, other) in enumerate(zip(raw, understood, strict=False)):
+            yield from unknown_keys(one, other, f"{path}[{index}]")
+
+
+def storable_text(text: str) -> str:
+    """``text`` as PostgreSQL can keep it: without NUL characters and lone surrogates."""
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
+
+
+def holds_unstorable_text(value: Any) -> bool:
+    """Whether decoded JSON holds a string, as key or value, that PostgreSQL's jsonb refuses."""
+    if isinstance(value, str):
+        return storable_text(value) != value
+    if isinstance(value, Mapping):
+        return any(holds_unstorable_text(part) for pair in value.items() for part in pair)
+    return isinstance(value, list) and any(holds_unstorable_text(part) for part in value)
+
+
+def _sentence(complaint: str, where: str) -> str:
+    """Turn msgspec's "Expected `int`, got `str` - at `$.limit`" into "<where>.limit: expected int, got str"."""
+    match = _PATH.fullmatch(complaint)
+    problem, path = (match["problem"], match["path"]) if match else (complaint, "")
+    problem = problem.replace("`", "")
+    return f"{where}{path}: {problem[:1].lower()}{problem[1:]}"

@@ -1,0 +1,55 @@
+"""This is the room for the hooks that a plugin may implement: each is called once at start and only returns values."""
+
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+import pluggy
+
+from owlrunner.decoding import Undecodable, decode
+from owlrunner.errors import PluginError
+from owlrunner.job_type import AnyJobType
+from owlrunner.notification import Notifier
+
+T = TypeVar("T")
+
+hookspec = pluggy.HookspecMarker("owlrunner")
+hookimpl = pluggy.HookimplMarker("owlrunner")
+
+
+@attrs.define
+class Settings:
+    """One plugin's own table, ``[plugins.<name>]``, before it has been given a type."""
+
+    plugin: str
+    table: dict[str, object] = attrs.field(repr=False)
+    was_loaded: bool = attrs.field(default=False, init=False)
+    """Whether the plugin looked: a table that nobody reads is a mistake worth telling."""
+
+    def load(self, wanted: type[T]) -> T:
+        """Return the table as an instance of the attrs class ``wanted``.
+
+        Raises PluginError naming the key, what was expected and what was found; unknown keys are refused.
+        """
+        self.was_loaded = True
+        try:
+            # Not strict: values set through environment variables come as strings.
+            return decode(self.table, wanted, where=f"plugins.{self.plugin}", strict=False)
+        except Undecodable as problem:
+            raise PluginError(str(problem)) from None
+
+
+@hookspec
+def owlrunner_job_types(settings: Settings) -> list[AnyJobType]:  # type: ignore[empty-body]
+    """Return the plugin's job types."""
+
+
+@hookspec
+def owlrunner_notifiers(settings: Settings) -> dict[str, Notifier]:  # type: ignore[empty-body]
+    """Return the plugin's notifiers by name."""
+
+
+@hookspec
+def owlrunner_migrations() -> Path | Traversable:  # type: ignore[empty-body]
+    """Return the folder that holds the plugin's migrations, files named ``0001_<what>.sql`` and on."""

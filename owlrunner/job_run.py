@@ -1,0 +1,90 @@
+"""This is the room for what one run is: its statuses, the moves between them, its progress and its outcome.
+
+Whatever changes a status lives in ``storage/sql/job_runs`` and makes only moves that stand in TRANSITIONS.
+"""
+
+import enum
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import attrs
+
+
+class RunStatus(enum.StrEnum):
+    """Where a run is in its life."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TRANSITIONS: Mapping[RunStatus, frozenset[RunStatus]] = {
+    RunStatus.PENDING: frozenset({RunStatus.RUNNING, RunStatus.CANCELLED, RunStatus.FAILED}),
+    # Back to pending: an attempt that may be retried, or a run that its stopping server hands back.
+    RunStatus.RUNNING: frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.PENDING}),
+    RunStatus.COMPLETED: frozenset(),
+    RunStatus.FAILED: frozenset(),
+    RunStatus.CANCELLED: frozenset(),
+}
+"""Each status with the statuses that may follow it."""
+
+ACTIVE = frozenset({RunStatus.PENDING, RunStatus.RUNNING})
+"""The statuses in which a run takes its job type's (and project's) slot."""
+
+
+@attrs.frozen
+class Progress:
+    """How far a handler has come: ``processed`` of ``total`` units, with a line for people.
+
+    ``total`` 0 means: not known yet. When it is known, 0 ≤ processed ≤ total.
+    """
+
+    processed: int
+    total: int
+    message: str = ""
+
+
+@attrs.frozen
+class Outcome:
+    """How one attempt ended.
+
+    ``status`` PENDING means that the run goes back into the queue and is due in ``retry_in`` seconds;
+    ``relinquished`` says that this was not the attempt's fault, so that it does not count against the retries.
+    """
+
+    status: RunStatus
+    result: Any = None
+    error: str | None = None
+    retry_in: float = 0.0
+    relinquished: bool = False
+
+
+@attrs.frozen
+class JobRun:
+    """One row of ``job_runs``. Times are aware datetimes in UTC; params, progress and result are decoded JSON."""
+
+    id: UUID
+    job_type: str
+    status: RunStatus
+    team_id: UUID | None
+    project_id: UUID | None
+    triggered_by: str
+    params: Any
+    progress: Any
+    result: Any
+    error: str | None
+    notify: bool
+    started_at: datetime | None
+    completed_at: datetime | None
+    created_at: datetime
+    run_at: datetime
+    priority: int
+    attempt: int
+    max_attempts: int
+    server_id: UUID | None
+    cancel_requested_at: datetime | None
+    cancelled_by: str | None

@@ -1,0 +1,216 @@
+"""This is the room for what a job type is, and for how an async function becomes one.
+
+Decorating registers nothing and has no side effect: a plugin hands its job types over through a hook.
+"""
+
+import enum
+import inspect
+import math
+import random
+import re
+import typing
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
+
+import attrs
+import msgspec
+
+from owlrunner.context import JobContext
+from owlrunner.decoding import Undecodable, decode
+from owlrunner.errors import InvalidParams, PluginError
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
+
+
+class Scope(enum.StrEnum):
+    """Who may trigger a job type: a team for one of its projects, or only schedules and the server's owner."""
+
+    PROJECT = "project"
+    SYSTEM = "system"
+
+
+def _positive(_instance: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
+    if not (value > 0 and math.isfinite(value)):
+        raise ValueError(f"{attribute.name} must be a finite number above 0, got {value!r}")
+
+
+@attrs.frozen
+class Retry:
+    """How often a failed attempt is followed by another, and after which wait.
+
+    The wait before attempt *n + 1* is ``first_delay * factor**(n - 1)`` seconds, at most ``max_delay``, of which a random
+    share between ``1 - jitter`` and 1 is taken, so that runs which failed together do not come back together.
+    """
+
+    max_attempts: int = attrs.field(default=3, validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(1000)))
+    first_delay: float = attrs.field(default=5.0, validator=_positive)
+    factor: float = attrs.field(default=2.0, validator=attrs.validators.ge(1.0))
+    max_delay: float = attrs.field(default=3600.0, validator=_positive)
+    jitter: float = attrs.field(default=0.25, validator=attrs.validators.and_(attrs.validators.ge(0.0), attrs.validators.le(1.0)))
+
+    def delay_after(self, attempt: int) -> float:
+        """Seconds to wait after the given attempt (1 for the first) has failed."""
+        # Growth stops long before the power of a high attempt would overflow a float.
+        delay = min(self.first_delay * self.factor ** min(attempt - 1, 64), self.max_delay)
+        return delay * (1 - self.jitter * random.random())  # noqa: S311 - spreads load, keeps no secret
+
+
+NO_RETRY = Retry(max_attempts=1)
+
+
+@attrs.frozen(eq=False)
+class JobType(Generic[P]):
+    """A named kind of work. Call it like the function it was made from: ``await acme_sync(ctx, SyncParams())``.
+
+    Made by the ``job_type`` decorator; write it out by hand where job types are computed.
+    """
+
+    name: str
+    handler: Callable[..., Awaitable[Any]]
+    scope: Scope
+    label: str
+    description: str
+    params_type: type[P] | None
+    """The attrs class of the handler's second argument; None for a handler that takes none."""
+    timeout: float | None
+    """Seconds an attempt may take before its cancel scope ends it as failed; None for no limit."""
+    cancel_grace: float
+    """Seconds between a cancel request and Trio's ``Cancelled`` in the handler."""
+    retry: Retry
+    exclusive: bool
+    """Whether at most one run (per project) may be pending or running: ``overlap="forbid"``."""
+    max_running: int | None
+    """How many runs of this type may run at once over all servers; None for no limit."""
+    requeue_on_restart: bool
+    """Whether a run that lost its server goes back to pending instead of failing."""
+
+    def __call__(self, ctx: JobContext, *args: P) -> Awaitable[Any]:
+        """Call the handler."""
+        return self.handler(ctx, *args)
+
+    def decode_params(self, raw: object) -> tuple[P, ...]:
+        """Return the handler's further arguments for params as they came in JSON (None counts as ``{}``).
+
+        Strings stand for numbers and booleans where those are wanted, because command lines know only strings.
+
+        Raises InvalidParams.
+        """
+        raw = {} if raw is None else raw
+        if self.params_type is None:
+            if raw != {}:
+                raise InvalidParams(f"params: {self.name} takes no params, got {_shown(raw)}")
+            return ()
+        try:
+            return (decode(raw, self.params_type, where="params", strict=False),)
+        except Undecodable as problem:
+            raise InvalidParams(str(problem)) from None
+
+    def params_schema(self) -> dict[str, Any]:
+        """The params as a self-contained JSON Schema (2020-12)."""
+        if self.params_type is None:
+            return {"type": "object", "properties": {}, "additionalProperties": False}
+        (schema,), components = msgspec.json.schema_components([self.params_type], ref_template="#/$defs/{name}")
+        definitions = {name: {**part, "additionalProperties": False} if part.get("type") == "object" else part for name, part in components.items()}
+        own = definitions.pop(schema["$ref"].removeprefix("#/$defs/")) if "$ref" in schema else schema
+        return {**own, "$defs": definitions} if definitions else own
+
+
+AnyJobType: TypeAlias = JobType[Any]
+
+
+class _Decorator(typing.Protocol):
+    @overload
+    def __call__(self, handler: Callable[[JobContext], Awaitable[R]], /) -> JobType[None]: ...
+    @overload
+    def __call__(self, handler: Callable[[JobContext, P], Awaitable[R]], /) -> JobType[P]: ...
+
+
+def job_type(
+    *,
+    scope: Literal["project", "system"],
+    label: str | None = None,
+    name: str | None = None,
+    timeout: float | None = None,
+    cancel_grace: float = 5.0,
+    retry: Retry | None = None,
+    overlap: Literal["forbid", "allow"] = "forbid",
+    max_running: int | None = None,
+    on_restart: Literal["fail", "requeue"] = "fail",
+) -> _Decorator:
+    """Turn an async function ``(ctx)`` or ``(ctx, params)`` into a JobType.
+
+    ``scope`` says who may trigger it. ``name`` comes from the function and ``label`` from the name unless given; the
+    description is the first paragraph of the docstring, and the params class is the annotation of the second argument.
+    ``timeout`` and ``cancel_grace`` are seconds.
+
+    Raises PluginError when the function or a value cannot be used.
+    """
+
+    def decorate(handler: Callable[..., Awaitable[Any]]) -> AnyJobType:
+        own_name = name or getattr(handler, "__name__", "")
+        _check(own_name, handler, scope=scope, timeout=timeout, cancel_grace=cancel_grace, overlap=overlap, max_running=max_running, on_restart=on_restart)
+        return JobType(
+            name=own_name,
+            handler=handler,
+            scope=Scope(scope),
+            label=label or own_name.replace("_", " ").title(),
+            description=" ".join((inspect.getdoc(handler) or "").split("\n\n")[0].split()),
+            params_type=_params_type(own_name, handler),
+            timeout=timeout,
+            cancel_grace=cancel_grace,
+            retry=retry or NO_RETRY,
+            exclusive=overlap == "forbid",
+            max_running=max_running,
+            requeue_on_restart=on_restart == "requeue",
+        )
+
+    return typing.cast(_Decorator, decorate)
+
+
+def _check(name: str, handler: Callable[..., object], **values: Any) -> None:
+    """Raise PluginError for the first value that cannot be used."""
+    if not _NAME.fullmatch(name):
+        raise PluginError(f"job type {name!r}: a name must match {_NAME.pattern}")
+    if not inspect.iscoroutinefunction(handler):
+        raise PluginError(f"job type {name}: the handler must be an async function, got {handler!r}")
+    allowed = {"scope": ("project", "system"), "overlap": ("forbid", "allow"), "on_restart": ("fail", "requeue")}
+    for key, choices in allowed.items():
+        if values[key] not in choices:
+            raise PluginError(f"job type {name}: {key} must be one of {', '.join(choices)}, got {values[key]!r}")
+    if values["timeout"] is not None and not values["timeout"] > 0:
+        raise PluginError(f"job type {name}: timeout must be above 0 seconds, got {values['timeout']!r}")
+    if not 0 <= values["cancel_grace"] < math.inf:
+        raise PluginError(f"job type {name}: cancel_grace must be 0 or more seconds, got {values['cancel_grace']!r}")
+    if values["max_running"] is not None and not values["max_running"] >= 1:
+        raise PluginError(f"job type {name}: max_running must be 1 or more, got {values['max_running']!r}")
+
+
+def _params_type(name: str, handler: Callable[..., object]) -> type[Any] | None:
+    """The params class that the handler's signature names, checked to be one that can be decoded."""
+    arguments = list(inspect.signature(handler).parameters.values())
+    if not 1 <= len(arguments) <= 2:
+        raise PluginError(f"job type {name}: the handler takes (ctx) or (ctx, params), got {inspect.signature(handler)}")
+    if len(arguments) == 1:
+        return None
+    try:
+        wanted = typing.get_type_hints(inspect.unwrap(handler)).get(arguments[1].name)
+    except NameError as error:
+        raise PluginError(f"job type {name}: the annotation of {arguments[1].name} cannot be read: {error}") from None
+    if wanted is None:
+        raise PluginError(f"job type {name}: the argument {arguments[1].name} needs its params class as annotation")
+    if not (isinstance(wanted, type) and (attrs.has(wanted) or hasattr(wanted, "__struct_fields__"))):
+        raise PluginError(f"job type {name}: params must be an attrs class, got {wanted!r}")
+    try:
+        msgspec.json.schema_components([wanted])
+    except TypeError as error:
+        raise PluginError(f"job type {name}: params of class {wanted.__name__} cannot be read from JSON: {error}") from None
+    return wanted
+
+
+def _shown(raw: object) -> str:
+    """A value as it may stand in an error message: short."""
+    text = repr(raw)
+    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -1,0 +1,153 @@
+"""This is the room for finding the plugins, asking each what it offers, and refusing what does not fit, all before the start."""
+
+import importlib
+import inspect
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import attrs
+import pluggy
+
+from owlrunner import hookspecs
+from owlrunner.errors import PluginError
+from owlrunner.hookspecs import Settings
+from owlrunner.job_type import AnyJobType, JobType, Scope
+from owlrunner.notification import Notifier
+
+GROUP = "owlrunner"
+
+
+@attrs.frozen
+class Plugin:
+    """One plugin and what it offers."""
+
+    name: str
+    origin: str
+    """The distribution and version, or the module, that it comes from."""
+    job_types: tuple[AnyJobType, ...]
+    notifiers: Mapping[str, Notifier]
+    migrations: Path | Traversable | None
+
+
+@attrs.frozen
+class Catalog:
+    """Everything the plugins offer, found once at start and never changed."""
+
+    plugins: tuple[Plugin, ...] = ()
+    job_types: Mapping[str, AnyJobType] = attrs.field(factory=dict)
+    notifiers: Mapping[str, Notifier] = attrs.field(factory=dict)
+
+    def of_scope(self, scope: Scope) -> list[AnyJobType]:
+        """The job types of one scope, by name."""
+        return [job_type for _, job_type in sorted(self.job_types.items()) if job_type.scope is scope]
+
+
+def load_catalog(tables: Mapping[str, dict[str, Any]], modules: Iterable[str] = ()) -> Catalog:
+    """Load the installed plugins and the named modules, and return what they offer.
+
+    ``tables`` are the ``[plugins.<name>]`` tables; a module's name stands for itself there.
+
+    Raises PluginError naming plugin and cause.
+    """
+    found = _installed() | _named(modules)
+    for name in tables:
+        if name not in found:
+            raise PluginError(f"plugins.{name}: no plugin of that name is installed; there are: {', '.join(sorted(found)) or 'none'}")
+    return build_catalog({name: (origin, module, dict(tables.get(name, {}))) for name, (origin, module) in found.items()})
+
+
+def build_catalog(found: Mapping[str, tuple[str, object, dict[str, Any]]]) -> Catalog:
+    """Ask each plugin (name → origin, module, settings table) what it offers, once, and check it."""
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    plugins = []
+    for name, (origin, module, table) in sorted(found.items()):
+        try:
+            manager.register(module, name)
+            manager.check_pending()
+        except (pluggy.PluginValidationError, ValueError) as error:
+            raise PluginError(f"plugin {name} ({origin}): {error}") from None
+        plugins.append(_ask(manager, name, origin, module, Settings(name, table)))
+    return Catalog(
+        plugins=tuple(plugins),
+        job_types=_merged("job type", ((plugin.name, job_type.name, job_type) for plugin in plugins for job_type in plugin.job_types)),
+        notifiers=_merged("notifier", ((plugin.name, name, notifier) for plugin in plugins for name, notifier in plugin.notifiers.items())),
+    )
+
+
+def _installed() -> dict[str, tuple[str, ModuleType]]:
+    """The plugins that installed distributions offer, loaded.
+
+    Not by pluggy's own loader: it silently skips the second of two distributions that use one name.
+    """
+    by_name: dict[str, EntryPoint] = {}
+    for entry_point in entry_points(group=GROUP):
+        other = by_name.get(entry_point.name)
+        # The same distribution can stand twice on sys.path (an editable install seen from its checkout).
+        if other is not None and other.value != entry_point.value:
+            raise PluginError(f"plugin {entry_point.name}: offered by both {_origin(other)} and {_origin(entry_point)}; uninstall one")
+        by_name[entry_point.name] = entry_point
+    return {name: (_origin(entry_point), _load(entry_point.value, name, _origin(entry_point))) for name, entry_point in by_name.items()}
+
+
+def _named(modules: Iterable[str]) -> dict[str, tuple[str, ModuleType]]:
+    """The plugins that the configuration names as modules, loaded."""
+    return {module: (f"module {module}", _load(module, module, "server.plugins")) for module in modules}
+
+
+def _load(module: str, name: str, origin: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        raise PluginError(f"plugin {name} ({origin}): cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _origin(entry_point: EntryPoint) -> str:
+    distribution = entry_point.dist
+    return f"{distribution.name} {distribution.version}" if distribution is not None else entry_point.value
+
+
+def _ask(manager: pluggy.PluginManager, name: str, origin: str, module: object, settings: Settings) -> Plugin:
+    """Call one plugin's hooks. Each plugin is called alone, so that it gets its own settings and an error can name it."""
+    others = [plugin for plugin in manager.get_plugins() if plugin is not module]
+
+    def call(hook: str, **arguments: object) -> Any:
+        try:
+            answers = manager.subset_hook_caller(hook, others)(**arguments)
+        except PluginError:
+            raise
+        except Exception as error:
+            raise PluginError(f"plugin {name} ({origin}): {hook} raised {type(error).__name__}: {error}") from error
+        if any(inspect.isawaitable(answer) for answer in answers):
+            raise PluginError(f"plugin {name} ({origin}): {hook} must be a plain function that returns its values, not an async one")
+        return answers[0] if answers else None
+
+    job_types = call("owlrunner_job_types", settings=settings)
+    notifiers = call("owlrunner_notifiers", settings=settings)
+    migrations = call("owlrunner_migrations")
+    if job_types is None and notifiers is None and migrations is None:
+        raise PluginError(f"plugin {name} ({origin}): implements no hook; is @owlrunner.hookimpl missing?")
+    if settings.table and not settings.was_loaded:
+        raise PluginError(f"plugins.{name}: {', '.join(sorted(settings.table))}: the plugin takes no settings")
+    for job_type in job_types or ():
+        if not isinstance(job_type, JobType):
+            raise PluginError(f"plugin {name} ({origin}): owlrunner_job_types must return JobType objects, got {job_type!r}; is @owlrunner.job_type missing?")
+    for key, notifier in (notifiers or {}).items():
+        if not inspect.iscoroutinefunction(getattr(notifier, "send", None)):
+            raise PluginError(f"plugin {name} ({origin}): notifier {key!r} needs an async method send(notification)")
+    return Plugin(name, origin, tuple(job_types or ()), dict(notifiers or {}), migrations)
+
+
+def _merged(kind: str, offers: Iterable[tuple[str, str, Any]]) -> dict[str, Any]:
+    """All offers (plugin, name, thing) in one mapping by name; a name offered twice stops the start."""
+    owner: dict[str, str] = {}
+    merged: dict[str, Any] = {}
+    for plugin, name, thing in offers:
+        if name in owner:
+            raise PluginError(f"{kind} {name!r} is offered by plugin {owner[name]} and again by plugin {plugin}; rename or remove one")
+        owner[name], merged[name] = plugin, thing
+    return merged

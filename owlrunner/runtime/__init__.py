@@ -1,0 +1,1 @@
+"""This is the room for the loops that run jobs: one loop, one file."""

@@ -1,0 +1,14 @@
+-- Take up to %(room)s due runs of the job types that this server offers. Locked rows are being taken by somebody else, so
+-- they are skipped; a server that has been buried, or whose lease has run out, takes nothing.
+with due as (
+    select id from job_runs
+    where status = 'pending' and run_at <= owl_now() and job_type = any(%(job_types)s)
+        and exists (select from servers where id = %(server_id)s and buried_at is null and lease_expires_at > owl_now())
+    order by priority desc, run_at, id
+    limit %(room)s
+    for update skip locked
+)
+update job_runs r
+set status = 'running', server_id = %(server_id)s, attempt = r.attempt + 1, started_at = owl_now(), progress = null
+from due where r.id = due.id
+returning r.id, r.job_type, r.project_id, r.team_id, r.params, r.attempt, r.max_attempts;

@@ -1,0 +1,2 @@
+-- What has been applied.
+select owner, number from owlrunner_migrations;

@@ -1,0 +1,1 @@
+"""This is the room for everything that speaks HTTP."""

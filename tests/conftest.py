@@ -1,0 +1,86 @@
+"""What every test may ask for: a database of its own on a real PostgreSQL, and nothing that outlives it."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+import trio
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from owlrunner.plugins import load_catalog
+from owlrunner.storage.embedded import prepare_cluster
+from owlrunner.storage.migrations import migrate, wanted_migrations
+from owlrunner.storage.postgres import Database
+
+TEMPLATE = "owlrunner_template"
+
+
+def _in_database(url: str, name: str) -> str:
+    return make_conninfo(**{**conninfo_to_dict(url), "dbname": name})
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL for the whole session: the one that OWLRUNNER_TEST_DATABASE_URL names, else the embedded one."""
+    given = os.environ.get("OWLRUNNER_TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    cluster = prepare_cluster(tmp_path_factory.mktemp("postgres"))
+    try:
+        yield cluster.ensure_running()
+    finally:
+        cluster.stop("immediate")
+
+
+@pytest.fixture(scope="session")
+def template_url(postgres_url: str) -> str:
+    """A database with every migration applied, to be copied."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"drop database if exists {TEMPLATE}")
+        connection.execute(f"create database {TEMPLATE}")
+    url = _in_database(postgres_url, TEMPLATE)
+
+    async def apply() -> None:
+        async with Database(url) as db:
+            await migrate(db, wanted_migrations(load_catalog({})))
+
+    trio.run(apply)
+    return url
+
+
+def _fresh_database(postgres_url: str, template: str) -> Iterator[str]:
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"create database {name} template {template}")
+        yield _in_database(postgres_url, name)
+        connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def empty_database_url(postgres_url: str) -> Iterator[str]:
+    """A database with nothing in it."""
+    yield from _fresh_database(postgres_url, "template0")
+
+
+@pytest.fixture
+def database_url(postgres_url: str, template_url: str) -> Iterator[str]:
+    """A fresh database with the whole schema."""
+    assert template_url
+    yield from _fresh_database(postgres_url, TEMPLATE)
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    """A pool on a fresh database."""
+    async with Database(database_url) as database:
+        yield database
+
+
+@pytest.fixture
+def here() -> Path:
+    """The root of the checkout."""
+    return Path(__file__).parent.parent
