@@ -4,18 +4,21 @@ import re
 from datetime import UTC, datetime, timedelta
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+LONGEST = timedelta(days=36_525)
+"""A hundred years: more is a slip of the finger, and past what PostgreSQL's calendar can add."""
 _DURATION = re.compile(r"(\d{1,9})([smhdw])", re.ASCII)
 
 
 def parse_duration(text: str) -> timedelta | None:
-    """Return the timedelta that ``<digits><s|m|h|d|w>`` means, or None when the text is something else."""
+    """Return the timedelta that ``<digits><s|m|h|d|w>`` means, or None for another text or more than a hundred years."""
     match = _DURATION.fullmatch(text)
     if match is None:
         return None
     try:
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+        duration = timedelta(**{_UNITS[match[2]]: int(match[1])})
     except OverflowError:
         return None
+    return duration if duration <= LONGEST else None
 
 
 def parse_instant(text: str) -> datetime | None:

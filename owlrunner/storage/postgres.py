@@ -76,7 +76,7 @@ class TrioConnection(AsyncConnection[Any]):
         self._adapters = AdaptersMap(_Adapted.adapters)
 
     @classmethod
-    async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:  # type: ignore[override]
+    async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
         """Connect; each host of ``conninfo`` gets its ``connect_timeout`` (default 10 s).
 
         Raises psycopg.OperationalError.
