@@ -70,6 +70,8 @@ class DatabaseConfig:
 class WebConfig:
     """``[web]``: the HTTP side."""
 
+    enabled: bool = True
+    """False: this server executes runs and answers nobody."""
     host: str = "127.0.0.1"
     port: int = attrs.field(default=8321, validator=_port)
     graceful_timeout: float = attrs.field(default=3.0, validator=attrs.validators.ge(0))

@@ -74,7 +74,10 @@ class RunLog:
 class JobContext:
     """What a handler gets as its first argument: who its run is, and the few things it may ask and tell."""
 
-    __slots__ = ("_cancel_asked", "_cancel_noticed", "_connect", "_log", "_on_news", "_progress", "_run_log", "attempt", "job_type", "project_id", "run_id", "team_id")
+    __slots__ = (
+        "_cancel_asked", "_cancel_noticed", "_connect", "_log", "_on_news", "_progress", "_run_log", "_stored_progress",
+        "attempt", "job_type", "project_id", "run_id", "team_id",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -97,6 +100,7 @@ class JobContext:
         self._connect = connect
         self._on_news = on_news
         self._progress: Progress | None = None
+        self._stored_progress: Progress | None = None
         self._cancel_asked = False
         self._cancel_noticed = False
         self._run_log: RunLog | None = None
@@ -161,6 +165,14 @@ class JobContext:
     def cancel_noticed(self) -> bool:
         """Whether the handler has been told that it is cancelled."""
         return self._cancel_noticed
+
+    def take_new_progress(self) -> Progress | None:
+        """The latest value that the handler told, unless it has been taken already."""
+        latest = self._progress
+        if latest is self._stored_progress:
+            return None
+        self._stored_progress = latest
+        return latest
 
     @property
     def last_progress(self) -> Progress | None:

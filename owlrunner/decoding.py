@@ -58,6 +58,15 @@ def holds_unstorable_text(value: Any) -> bool:
     return isinstance(value, list) and any(holds_unstorable_text(part) for part in value)
 
 
+def storable_json(value: Any) -> Any:
+    """Decoded JSON with every string made storable."""
+    if isinstance(value, str):
+        return storable_text(value)
+    if isinstance(value, Mapping):
+        return {storable_json(key): storable_json(part) for key, part in value.items()}
+    return [storable_json(part) for part in value] if isinstance(value, list) else value
+
+
 def _sentence(complaint: str, where: str) -> str:
     """Turn msgspec's "Expected `int`, got `str` - at `$.limit`" into "<where>.limit: expected int, got str"."""
     match = _PATH.fullmatch(complaint)

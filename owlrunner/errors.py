@@ -6,6 +6,7 @@ OwlRunnerError
 ├── SchemaOutdated           run ``owlrunner migrate``
 ├── SchemaTooNew             run a newer OwlRunner
 ├── DatabaseUnavailable      wait: PostgreSQL cannot be reached
+├── StatementFailed          report it: PostgreSQL refused a statement of ours
 └── Refused                  a request that was understood and declined; nothing was changed
     ├── Unauthenticated          send a valid credential
     ├── PermissionDenied         ask for the permission or the role
@@ -46,6 +47,10 @@ class SchemaTooNew(OwlRunnerError):
 
 class DatabaseUnavailable(OwlRunnerError):
     """PostgreSQL cannot be reached, or the connection broke in the middle. Whether the statement took effect is unknown."""
+
+
+class StatementFailed(OwlRunnerError):
+    """PostgreSQL refused a statement: a value that it cannot keep, a lock that could not be had, or a mistake of ours."""
 
 
 class Refused(OwlRunnerError):

@@ -150,7 +150,7 @@ def job_type(
     """
 
     def decorate(handler: Callable[..., Awaitable[Any]]) -> AnyJobType:
-        own_name: str = name or getattr(handler, "__name__", "")
+        own_name = name if name is not None else str(getattr(handler, "__name__", ""))
         _check(own_name, handler, scope=scope, timeout=timeout, cancel_grace=cancel_grace, overlap=overlap, max_running=max_running, on_restart=on_restart)
         return JobType(
             name=own_name,

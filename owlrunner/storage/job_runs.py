@@ -201,6 +201,12 @@ async def held_news(session: Session, server_id: UUID, held: Sequence[tuple[UUID
     return [News._make(row) for row in await session.rows("job_runs/held_news", params)]
 
 
+async def release_unstarted(session: Session, server_id: UUID, known: Sequence[tuple[UUID, int]]) -> list[UUID]:
+    """Give back the runs that stand in the server's name but are not among the (run, attempt)s that it knows."""
+    params = {"server_id": server_id, "ids": [run_id for run_id, _ in known], "attempts": [attempt for _, attempt in known]}
+    return [row[0] for row in await session.rows("job_runs/release_unstarted", params)]
+
+
 async def request_cancel(db: Speaks, run_id: UUID, actor: Actor) -> RunStatus | None:
     """Ask for a run to be cancelled and return its status now (cancelled or running); None when it is not active."""
     row = await db.row("job_runs/request_cancel", {"id": run_id, "actor": actor.triggered_by} | _audit(actor))

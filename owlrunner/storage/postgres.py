@@ -23,7 +23,7 @@ from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg.waiting import Ready, Wait
 
-from owlrunner.errors import DatabaseUnavailable
+from owlrunner.errors import DatabaseUnavailable, StatementFailed
 
 RV = TypeVar("RV")
 Params = Mapping[str, Any]
@@ -44,12 +44,8 @@ class _Adapted:
 set_json_loads(msgspec.json.decode, _Adapted())
 set_json_dumps(msgspec.json.encode, _Adapted())
 
-_LOST = (psycopg.OperationalError, psycopg.InterfaceError)
-"""What psycopg raises when the server or the connection is the trouble, not the statement.
-
-Some OperationalErrors are about one statement only (a lock timeout, a cancelled query): see ``mapped_errors``.
-"""
 _STATEMENT_ONLY = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+"""OperationalErrors that are about one statement: the connection is well."""
 
 
 class _OneTask:
@@ -100,6 +96,11 @@ class TrioConnection(AsyncConnection[Any]):
                 return connection
         raise psycopg.OperationalError("; ".join(failures))
 
+    def hang_up(self) -> None:
+        """Close at once. psycopg's ``close()`` does the same, but must be awaited, which a cancelled task cannot do."""
+        self._closed = True
+        self.pgconn.finish()
+
     async def wait(self, gen: Generator[Any, Any, RV], interval: float = 0.0, timeout: float | None = None) -> RV:  # noqa: ARG002
         """Drive one of psycopg's protocol generators; ``interval`` is for event loops that cannot be cancelled."""
         try:
@@ -129,11 +130,11 @@ class TrioConnection(AsyncConnection[Any]):
                 return  # as it should be
             except psycopg.Error as error:
                 logger.warning("closing a connection whose statement could not be cancelled: %s", error)
-                self.pgconn.finish()
+                self.hang_up()
                 return
             return  # the statement was quicker than the cancel request
         logger.warning("closing a connection whose statement did not end within %g seconds of being cancelled", CANCEL_PATIENCE)
-        self.pgconn.finish()
+        self.hang_up()
 
 
 async def _attempts(params: dict[str, Any]) -> list[dict[str, Any]]:
@@ -196,13 +197,14 @@ async def _ready(fileno: int, wanted: int) -> Ready:
 
 @contextmanager
 def mapped_errors() -> Generator[None, None, None]:
-    """Turn psycopg's many ways to say that the database is away into DatabaseUnavailable, and let the others pass."""
+    """Turn what psycopg raises into DatabaseUnavailable (the server or the connection is the trouble) or StatementFailed."""
     try:
         yield
-    except _STATEMENT_ONLY:
-        raise
-    except _LOST as error:
-        raise DatabaseUnavailable(f"PostgreSQL cannot be reached: {str(error).strip()}") from error
+    except psycopg.Error as error:
+        lost = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) and not isinstance(error, _STATEMENT_ONLY)
+        if lost:
+            raise DatabaseUnavailable(f"PostgreSQL cannot be reached: {str(error).strip()}") from error
+        raise StatementFailed(f"PostgreSQL refused a statement: {str(error).strip()}") from error
 
 
 @cache
@@ -220,10 +222,9 @@ class Session:
     async def rows(self, name: str, params: Params | None = None) -> list[tuple[Any, ...]]:
         """Run the query ``sql/<name>.sql`` and return its rows.
 
-        Raises DatabaseUnavailable, and psycopg.Error for what is wrong with the statement.
+        Raises DatabaseUnavailable and StatementFailed.
         """
         with mapped_errors():
-            # Binary parameters spare quoting; a query name is a file of ours, so this is no injection.
             cursor = await self.connection.execute(query(name), params)
             return await cursor.fetchall() if cursor.description is not None else []
 
@@ -256,7 +257,7 @@ class Database:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         while self._idle:
-            self._idle.pop().pgconn.finish()
+            self._idle.pop().hang_up()
 
     async def connect(self) -> TrioConnection:
         """Open one more connection, outside of the pool. Raises DatabaseUnavailable."""
@@ -276,7 +277,7 @@ class Database:
         try:
             yield connection
         finally:
-            connection.pgconn.finish()
+            connection.hang_up()
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
@@ -289,7 +290,7 @@ class Database:
                 if is_clean(connection):
                     self._idle.append(connection)
                 else:
-                    connection.pgconn.finish()
+                    connection.hang_up()
 
     async def rows(self, name: str, params: Params | None = None) -> list[tuple[Any, ...]]:
         """Run one query on a borrowed connection."""
@@ -307,7 +308,7 @@ class Database:
             connection = self._idle.pop()
             if not has_hung_up(connection):
                 return connection
-            connection.pgconn.finish()
+            connection.hang_up()
         return None
 
 

@@ -3,8 +3,10 @@
 from uuid import UUID
 
 import attrs
+import psycopg
 
-from owlrunner.storage.postgres import Session
+from owlrunner.errors import OwlRunnerError
+from owlrunner.storage.postgres import Session, mapped_errors, query
 
 
 @attrs.frozen
@@ -39,3 +41,37 @@ async def leave(session: Session, server_id: UUID) -> None:
 async def forget_old(session: Session) -> None:
     """Drop what was buried long ago."""
     await session.rows("servers/forget_old")
+
+
+async def anything_stale(session: Session) -> bool:
+    """Whether a lease has run out, or a running run has no living server."""
+    row = await session.row("servers/anything_stale")
+    return bool(row and row[0])
+
+
+class BlockingHeartbeat:
+    """The heartbeat's own connection, for use from a thread: it must go on when the event loop does not."""
+
+    def __init__(self, conninfo: str, server_id: UUID, lease: float) -> None:
+        self._conninfo = conninfo
+        self._params = {"id": server_id, "lease": lease}
+        # libpq's limits for a peer that has vanished: whole seconds to connect, milliseconds for unacknowledged data.
+        self._limits = {"connect_timeout": max(2, int(lease / 3)), "tcp_user_timeout": int(lease / 3 * 1000)}
+        self._connection: psycopg.Connection[tuple[object, ...]] | None = None
+
+    def beat(self) -> bool:
+        """Renew the lease. False: the server has been buried. Raises DatabaseUnavailable. Blocks."""
+        try:
+            with mapped_errors():
+                if self._connection is None:
+                    self._connection = psycopg.connect(self._conninfo, autocommit=True, application_name="owlrunner heartbeat", **self._limits)  # type: ignore[arg-type]
+                return self._connection.execute(query("servers/heartbeat"), self._params, prepare=False).fetchone() is not None
+        except OwlRunnerError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection; the next beat opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

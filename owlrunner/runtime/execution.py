@@ -1,0 +1,156 @@
+"""This is the room for carrying one attempt from its handler to its outcome.
+
+It knows no database: ``owlrunner.testing`` runs handlers with these very semantics. There is no nursery around the handler,
+so its exception arrives as it was raised.
+"""
+
+import enum
+from typing import Any
+from uuid import UUID
+
+import attrs
+import trio
+
+from owlrunner.context import JobContext, current_context
+from owlrunner.decoding import storable_text
+from owlrunner.errors import InvalidParams, OwlRunnerError
+from owlrunner.job_run import Outcome, Progress, RunStatus
+from owlrunner.job_type import AnyJobType
+
+MAX_ERROR = 10_000
+"""How many characters of an error message are kept; the log has the traceback."""
+
+
+class Cut(enum.Enum):
+    """Why an attempt is not left to end by itself."""
+
+    CANCEL = "cancel requested"
+    SHUTDOWN = "Server shut down during execution"
+    LEASE_LOST = "Lease lost during execution"
+
+
+@attrs.define(eq=False)
+class Attempt:
+    """A run that is being executed: its context, its cancel scope, and why it was cut, if it was."""
+
+    job_type: AnyJobType
+    ctx: JobContext
+    server_id: UUID
+    """Under which registration the run was claimed."""
+    max_attempts: int = 1
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    cut: Cut | None = None
+
+    def request_cancel(self) -> None:
+        """Somebody wants the run to end: tell the handler now, and cancel its scope when the grace is over."""
+        if self.cut is None:
+            self.cut = Cut.CANCEL
+            self.ctx.ask_cancel()
+            self.scope.deadline = min(self.scope.deadline, trio.current_time() + self.job_type.cancel_grace)
+
+    def cut_off(self, cut: Cut) -> None:
+        """End it now. A cancel request that came before remains the reason, except that a lost run is lost."""
+        if self.cut is not Cut.CANCEL or cut is Cut.LEASE_LOST:
+            self.cut = cut
+        self.ctx.ask_cancel()
+        self.scope.cancel()
+
+
+async def execute(attempt: Attempt, raw_params: Any) -> Outcome:
+    """Run the handler to its end, whichever that is, and say how it ended. Raises nothing of the handler's."""
+    ctx, job_type = attempt.ctx, attempt.job_type
+    # The task ends with the run, so nobody else inherits this.
+    current_context.set(ctx)
+    try:
+        params = job_type.decode_params(raw_params)
+    except InvalidParams as problem:
+        # Accepted by a server whose plugin was another version. Trying again would not help.
+        return Outcome(RunStatus.FAILED, error=str(problem))
+    if job_type.timeout is not None:
+        attempt.scope.deadline = min(attempt.scope.deadline, trio.current_time() + job_type.timeout)
+    try:
+        with attempt.scope:
+            result = await job_type.handler(ctx, *params)
+            return _returned(attempt, result)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a handler may raise anything; it ends its own run and nothing else
+        return _raised(attempt, error)
+    except BaseExceptionGroup as group:
+        _, others = group.split(trio.Cancelled)
+        if others is None:
+            raise
+        return _raised(attempt, others)
+    return _cancelled(attempt)
+
+
+def _returned(attempt: Attempt, result: Any) -> Outcome:
+    """The handler came back: cancelled if it had noticed a cancel request, else its work is done."""
+    if attempt.cut is not None and attempt.ctx.cancel_noticed:
+        if attempt.cut is Cut.CANCEL:
+            return Outcome(RunStatus.CANCELLED, result=result)
+        return _interrupted(attempt, attempt.cut)
+    return Outcome(RunStatus.COMPLETED, result=result)
+
+
+def _cancelled(attempt: Attempt) -> Outcome:
+    """Trio's Cancelled went through the handler: by a request, by the server, or by the timeout."""
+    match attempt.cut:
+        case Cut.CANCEL:
+            return Outcome(RunStatus.CANCELLED)
+        case None:
+            attempt.ctx.log.error("timed out after %g seconds", attempt.job_type.timeout)
+            return _failed(attempt, f"Timed out after {attempt.job_type.timeout:g} seconds")
+        case cut:
+            return _interrupted(attempt, cut)
+
+
+def _raised(attempt: Attempt, error: BaseException) -> Outcome:
+    """The handler raised."""
+    error = _unwrapped(error)
+    attempt.ctx.log.error("attempt %d failed", attempt.ctx.attempt, exc_info=error)
+    if attempt.cut in (Cut.SHUTDOWN, Cut.LEASE_LOST):
+        return _interrupted(attempt, attempt.cut)
+    return _failed(attempt, describe(error))
+
+
+def _failed(attempt: Attempt, message: str) -> Outcome:
+    """Failed, or again later where attempts are left. Whoever asked for a cancel does not want another attempt."""
+    if attempt.ctx.attempt < attempt.max_attempts and attempt.cut is not Cut.CANCEL:
+        return Outcome(RunStatus.PENDING, error=message, retry_in=attempt.job_type.retry.delay_after(attempt.ctx.attempt))
+    return Outcome(RunStatus.FAILED, error=message)
+
+
+def _interrupted(attempt: Attempt, cut: Cut) -> Outcome:
+    """The server took the attempt away from its handler: back into the queue where that is wanted."""
+    if attempt.job_type.requeue_on_restart:
+        return Outcome(RunStatus.PENDING, error=cut.value, relinquished=True)
+    if attempt.ctx.attempt < attempt.max_attempts:
+        return Outcome(RunStatus.PENDING, error=cut.value)
+    return Outcome(RunStatus.FAILED, error=cut.value)
+
+
+def _unwrapped(error: BaseException) -> BaseException:
+    """The exception inside groups of one: a nursery in the handler wraps what a child raised."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def describe(error: BaseException) -> str:
+    """An exception as the run's error text: its message, with the class where it is not one of our sentences."""
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - a broken __str__ is the plugin's, and the run still needs an error text
+        message = "(its message cannot be shown)"
+    if isinstance(error, BaseExceptionGroup):
+        message = f"{error.message}: " + "; ".join(describe(_unwrapped(part)) for part in error.exceptions[:5])
+    elif not isinstance(error, OwlRunnerError) or not message:
+        message = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return storable_text(message[:MAX_ERROR])
+
+
+def final_progress(attempt: Attempt, outcome: Outcome) -> Progress | None:
+    """The progress to store with the outcome: what is complete is shown complete."""
+    progress = attempt.ctx.last_progress
+    if progress is not None and outcome.status is RunStatus.COMPLETED and progress.total > 0:
+        return attrs.evolve(progress, processed=progress.total)
+    return progress

@@ -1,0 +1,92 @@
+"""This is the room for the runs that this server holds: who they are, and what happens to them behind its back."""
+
+import logging
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+import trio
+
+from owlrunner.errors import DatabaseUnavailable
+from owlrunner.runtime.execution import Attempt, Cut
+from owlrunner.storage import job_runs
+from owlrunner.storage.postgres import Database
+from owlrunner.storage.wakeups import Bell
+
+logger = logging.getLogger(__name__)
+
+
+class HeldRuns:
+    """The attempts being executed now, by run and attempt."""
+
+    def __init__(self, *, capacity: int, on_room: Callable[[], None]) -> None:
+        self.capacity = capacity
+        self._on_room = on_room
+        self._attempts: dict[tuple[UUID, int], Attempt] = {}
+        self._empty = Bell()
+
+    def __len__(self) -> int:
+        return len(self._attempts)
+
+    def __iter__(self) -> Iterator[Attempt]:
+        return iter(list(self._attempts.values()))
+
+    def __repr__(self) -> str:
+        return f"<HeldRuns {len(self)} of {self.capacity}>"
+
+    @property
+    def room(self) -> int:
+        """How many more runs may be claimed."""
+        return self.capacity - len(self._attempts)
+
+    def add(self, attempt: Attempt) -> None:
+        """It has been claimed."""
+        self._attempts[attempt.ctx.run_id, attempt.ctx.attempt] = attempt
+
+    def remove(self, attempt: Attempt) -> None:
+        """Its handler has ended."""
+        was_full = self.room <= 0
+        self._attempts.pop((attempt.ctx.run_id, attempt.ctx.attempt), None)
+        if was_full:
+            self._on_room()
+        if not self._attempts:
+            self._empty.ring()
+
+    async def all_ended(self) -> None:
+        """Wait until no handler is running."""
+        while self._attempts:
+            await self._empty.listen().wait()
+
+    def cut_off(self, cut: Cut, server_id: UUID | None = None) -> None:
+        """End all attempts, or those claimed under one registration, now."""
+        for attempt in self:
+            if server_id is None or attempt.server_id == server_id:
+                attempt.cut_off(cut)
+
+    async def hear_news(self, db: Database, bell: Bell, interval: float) -> None:
+        """Ask for ever, at each ring and each interval, which held runs were cancelled or lost, and act on it."""
+        while True:
+            rung = bell.listen()
+            try:
+                await self._ask(db)
+            except DatabaseUnavailable as error:
+                logger.warning("cannot ask after held runs: %s", error)
+            with trio.move_on_after(interval):
+                await rung.wait()
+
+    async def _ask(self, db: Database) -> None:
+        by_server: dict[UUID, list[tuple[UUID, int]]] = {}
+        for (run_id, number), attempt in self._attempts.items():
+            by_server.setdefault(attempt.server_id, []).append((run_id, number))
+        for server_id, held in by_server.items():
+            async with db.session() as session:
+                news = await job_runs.held_news(session, server_id, held)
+            for item in news:
+                # It may have ended while we asked.
+                held_attempt = self._attempts.get((item.id, item.attempt))
+                if held_attempt is None:
+                    continue
+                if item.lost:
+                    logger.warning("run %s of %s is not ours any more: its handler is cancelled", item.id, held_attempt.job_type.name)
+                    held_attempt.cut_off(Cut.LEASE_LOST)
+                else:
+                    held_attempt.request_cancel()

@@ -1,0 +1,227 @@
+"""This is the room for the server: everything opened in order, run in nested nurseries, and closed in reverse.
+
+Shutdown is nesting. The intake (web, claiming) ends first; runs get their grace and are then cut; the services that keep
+leases and write outcomes end last, when there is nothing left to write.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from uuid import UUID, uuid4
+
+import attrs
+import hypercorn.trio
+import trio
+
+import owlrunner.accounts
+from owlrunner.config import Config, WebConfig
+from owlrunner.errors import ConfigError
+from owlrunner.jobs import Jobs
+from owlrunner.mail import Mailer
+from owlrunner.plugins import Catalog
+from owlrunner.runtime.execution import Cut
+from owlrunner.runtime.heartbeat import Heartbeat
+from owlrunner.runtime.held_runs import HeldRuns
+from owlrunner.runtime.recorder import Recorder
+from owlrunner.runtime.recovery import keep_recovering, recover_at_start
+from owlrunner.runtime.run_logs import caught_run_logs
+from owlrunner.runtime.worker import Worker
+from owlrunner.storage import servers
+from owlrunner.storage.embedded import open_embedded
+from owlrunner.storage.migrations import migrate, require_current_schema, wanted_migrations
+from owlrunner.storage.postgres import Database
+from owlrunner.storage.servers import Registration
+from owlrunner.storage.wakeups import Wakeups
+from owlrunner.version import VERSION
+from owlrunner.web.app import build_app
+
+RUNTIME_CONNECTIONS = 4
+"""The pool of the runtime's loops, apart from the API's: a crowd of requests must not keep outcomes from being written."""
+CUT_PATIENCE = 10.0
+"""Seconds after which a handler that was cut at shutdown, and has still not ended, is told in the log."""
+DRAIN_PATIENCE = 15.0
+"""Seconds that the last outcomes get to be written at shutdown when the database is away."""
+
+logger = logging.getLogger(__name__)
+
+
+@attrs.frozen
+class Started:
+    """What a server tells once its port is open (``url`` is empty without a web side)."""
+
+    url: str
+    database_url: str
+    server_id: UUID
+
+
+@contextlib.asynccontextmanager
+async def open_database_url(config: Config) -> AsyncIterator[str]:
+    """The connection string of the configured PostgreSQL, or of our own, which runs as long as the block lasts."""
+    if config.database.url:
+        yield config.database.url
+    else:
+        async with open_embedded(config.database.data_dir) as url:
+            yield url
+
+
+@contextlib.asynccontextmanager
+async def open_database(config: Config, url: str, size: int) -> AsyncIterator[Database]:
+    """A pool on ``url``; behind a pooler in transaction mode (``wakeups = "poll"``) without prepared statements."""
+    prepare = config.server.wakeups == "listen"
+    async with Database(url, size=size, connect_timeout=config.database.connect_timeout, prepare=prepare) as db:
+        yield db
+
+
+async def bring_schema(config: Config, db: Database, catalog: Catalog) -> None:
+    """Migrate our own PostgreSQL; demand that somebody else's has been migrated. Raises SchemaOutdated and SchemaTooNew."""
+    wanted = wanted_migrations(catalog)
+    if config.database.url:
+        await require_current_schema(db, wanted)
+    else:
+        await migrate(db, wanted)
+
+
+async def run_server(config: Config, catalog: Catalog, stop: trio.Event, *, task_status: trio.TaskStatus[Started] = trio.TASK_STATUS_IGNORED) -> None:
+    """Run one server until ``stop`` is set, then shut it down in an orderly way. Ready when its port is open.
+
+    Raises ConfigError, SchemaOutdated, SchemaTooNew, DatabaseUnavailable before it is ready.
+    """
+    async with contextlib.AsyncExitStack() as opened:
+        # Bound first, listening last: a port that is taken must be found out before this server supersedes the one that has it.
+        port = opened.enter_context(_bound(config.web)) if config.web.enabled else None
+        url = await opened.enter_async_context(open_database_url(config))
+        api_db = await opened.enter_async_context(open_database(config, url, config.database.pool_size))
+        db = await opened.enter_async_context(open_database(config, url, RUNTIME_CONNECTIONS))
+        await bring_schema(config, db, catalog)
+        opened.enter_context(caught_run_logs())
+
+        wakeups = Wakeups()
+        held = HeldRuns(capacity=config.server.capacity, on_room=wakeups.pending.ring)
+        recorder = Recorder(db, on_requeued=wakeups.pending.ring)
+        heartbeat = Heartbeat(
+            db,
+            _registration(config, catalog, port),
+            held=held,
+            stall_limit=config.server.stall_limit,
+            on_return=wakeups.pending.ring,
+        )
+        worker = Worker(
+            db,
+            job_types=catalog.job_types.values(),
+            held=held,
+            recorder=recorder,
+            bell=wakeups.pending,
+            server_id=lambda: heartbeat.server_id,
+            longest_sleep=config.server.longest_sleep,
+        )
+        async with trio.open_nursery() as services:
+            await services.start(heartbeat.run)
+            await recover_at_start(db, heartbeat.server_id)
+            services.start_soon(recorder.run)
+            services.start_soon(held.hear_news, db, wakeups.held, min(config.server.lease / 3, config.server.longest_sleep))
+            services.start_soon(keep_recovering, db, config.server.lease / 2, wakeups.pending.ring)
+            if config.server.wakeups == "listen":
+                await services.start(wakeups.run, db)
+            async with trio.open_nursery() as runs:
+                async with trio.open_nursery() as intake:
+                    web_url = ""
+                    if port is not None:
+                        web_url = await intake.start(_serve_web, config, catalog, api_db, port, stop)
+                    claiming = trio.CancelScope()
+                    intake.start_soon(_within, claiming, worker.claim, runs)
+                    logger.info("server %s is ready%s", heartbeat.server_id, f" at {web_url}" if web_url else "")
+                    task_status.started(Started(web_url, url, heartbeat.server_id))
+                    await stop.wait()
+                    logger.info("stopping: %d runs have %g s to end", len(held), config.server.shutdown_grace)
+                    claiming.cancel()
+                await _end_runs(held, config.server.shutdown_grace)
+            await _end_services(db, recorder, heartbeat.server_id)
+            services.cancel_scope.cancel()
+    logger.info("stopped")
+
+
+async def _within(scope: trio.CancelScope, loop: "object", *args: object) -> None:
+    """Run a loop inside a cancel scope of its own."""
+    with scope:
+        await loop(*args)  # type: ignore[operator]
+
+
+async def _end_runs(held: HeldRuns, grace: float) -> None:
+    """Let runs end, cut those that do not, and name those that cannot be cut."""
+    with trio.move_on_after(grace):
+        await held.all_ended()
+    held.cut_off(Cut.SHUTDOWN)
+    with trio.move_on_after(CUT_PATIENCE):
+        await held.all_ended()
+    for attempt in held:
+        # Its slot must not be freed while it works, so we keep waiting, with the lease alive; the supervisor may kill us.
+        logger.error("run %s of %s does not end although its cancel scope was cancelled; waiting for it", attempt.ctx.run_id, attempt.job_type.name)
+
+
+async def _end_services(db: Database, recorder: Recorder, server_id: UUID) -> None:
+    """Write the last outcomes and leave the living, each with a limit."""
+    with trio.move_on_after(DRAIN_PATIENCE) as waiting:
+        await recorder.drained()
+        async with db.session() as session:
+            await servers.leave(session, server_id)
+    if waiting.cancelled_caught:
+        logger.error("the database did not come back in time: %r", recorder)
+
+
+def _registration(config: Config, catalog: Catalog, port: socket.socket | None) -> Registration:
+    where = f":{port.getsockname()[1]}" if port is not None else f"#{os.getpid()}"
+    return Registration(
+        id=uuid4(),
+        name=config.server.name or f"{socket.gethostname()}{where}",
+        version=VERSION,
+        job_types=sorted(catalog.job_types),
+        capacity=config.server.capacity,
+        lease=config.server.lease,
+    )
+
+
+@contextlib.contextmanager
+def _bound(web: WebConfig) -> Iterator[socket.socket]:
+    """A socket that has its address but does not listen yet."""
+    family = socket.AF_INET6 if ":" in web.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as port:
+        port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            port.bind((web.host, web.port))
+        except OSError as error:
+            raise ConfigError(f"web.host, web.port: {web.host}:{web.port} cannot be opened: {error.strerror}") from None
+        yield port
+
+
+async def _serve_web(
+    config: Config, catalog: Catalog, db: Database, port: socket.socket, stop: trio.Event, *, task_status: trio.TaskStatus[str]
+) -> None:
+    """Serve HTTP until ``stop``, then let open requests end within the graceful timeout."""
+    app = build_app(Jobs(db, catalog), owlrunner.accounts.Accounts(db), Mailer(config.mail), config)
+    settings = hypercorn.Config()
+    settings.bind = [f"fd://{os.dup(port.fileno())}"]
+    settings.graceful_timeout = config.web.graceful_timeout
+    settings.loglevel = "WARNING"
+    settings.errorlog = logging.getLogger("owlrunner.web.hypercorn")
+    settings.include_server_header = False
+    host, number, *_ = port.getsockname()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lambda task_status: hypercorn.trio.serve(app, settings, shutdown_trigger=stop.wait, task_status=task_status))
+        task_status.started(f"http://{f'[{host}]' if ':' in host else host}:{number}")
+
+
+async def stop_on_signal(stop: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    """Set ``stop`` at the first SIGTERM or SIGINT; a second one ends the process at once, as kill would."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for number in signals:
+            if stop.is_set():
+                logger.error("told twice to stop: ending without waiting for runs; the next server recovers them")
+                logging.shutdown()
+                # A handler in a thread cannot be cancelled, so an orderly end may never come; whoever asks twice wants it now.
+                os._exit(128 + number)
+            stop.set()

@@ -1,0 +1,229 @@
+"""This is the room for users, teams, projects, API keys and sign-ins: one function per query of ``sql/accounts``."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import attrs
+import msgspec
+
+from owlrunner.actor import Role
+from owlrunner.storage.job_runs import Speaks
+from owlrunner.storage.postgres import Database, Session
+
+
+class Team(NamedTuple):
+    """A team as it is shown."""
+
+    id: UUID
+    name: str
+    slug: str
+
+
+class Project(NamedTuple):
+    """A project as it is shown."""
+
+    id: UUID
+    team_id: UUID
+    name: str
+    slug: str
+
+
+class Membership(NamedTuple):
+    """A team with the role that a user has in it."""
+
+    team: Team
+    role: Role
+
+
+@attrs.frozen
+class User:
+    """A person and their teams, in the order in which they joined."""
+
+    id: UUID
+    email: str
+    name: str
+    created_at: datetime
+    updated_at: datetime
+    memberships: tuple[Membership, ...]
+
+
+class KeyHolder(NamedTuple):
+    """What an API key stands for."""
+
+    id: UUID
+    key_type: str
+    permissions: list[str]
+    expired: bool
+    team: Team
+
+
+class ApiKey(NamedTuple):
+    """An API key as it is shown: never its hash."""
+
+    id: UUID
+    key_prefix: str
+    key_type: str
+    team_id: UUID
+    name: str
+    created_by: UUID
+    permissions: list[str]
+    created_at: datetime
+    updated_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    created_by_email: str
+
+
+class NewKey(NamedTuple):
+    """What is stored of a new API key. ``expires_in_days`` None means that it does not expire."""
+
+    key_hash: str
+    key_prefix: str
+    key_type: str
+    team_id: UUID
+    name: str
+    created_by: UUID
+    permissions: Sequence[str]
+    expires_in_days: int | None
+    by_operator: bool
+
+
+def _user(rows: Sequence[Sequence[Any]]) -> User | None:
+    """A user from the rows of ``user_by_email`` or ``by_token``."""
+    if not rows:
+        return None
+    memberships = tuple(Membership(Team(*row[5:8]), Role[row[8].upper()]) for row in rows if row[5] is not None)
+    identity, email, name, created_at, updated_at = rows[0][:5]
+    return User(identity, email, name, created_at, updated_at, memberships)
+
+
+async def by_key(db: Speaks, key_hash: str) -> KeyHolder | None:
+    """What the API key stands for, or None: unknown, revoked, or of a deleted team."""
+    row = await db.row("accounts/by_key", {"key_hash": key_hash})
+    return KeyHolder(row[0], row[1], row[2], row[3], Team(*row[4:])) if row is not None else None
+
+
+async def by_token(db: Speaks, token_hash: str) -> User | None:
+    """The user who signed in with this token, or None."""
+    return _user(await db.rows("accounts/by_token", {"token_hash": token_hash}))
+
+
+async def by_email(db: Speaks, email: str) -> User | None:
+    """The user with this address, or None."""
+    return _user(await db.rows("accounts/user_by_email", {"email": email}))
+
+
+async def issue_code(db: Database, email: str, code_hash: str, per_hour: int) -> tuple[UUID | None, int]:
+    """Store a login code and return its id, or None and the seconds to wait for the next one."""
+    async with db.session() as session, session.transaction():
+        await session.rows("accounts/lock_email", {"email": email})
+        row = await session.row("accounts/issue_code", {"email": email, "code_hash": code_hash, "per_hour": per_hour})
+    return (row[0], row[1] or 0) if row else (None, 0)
+
+
+async def withdraw_code(db: Speaks, code_id: UUID) -> None:
+    """Forget a login code that could not be delivered."""
+    await db.rows("accounts/withdraw_code", {"id": code_id})
+
+
+async def guess_code(db: Speaks, email: str, code_hash: str, guesses: int) -> bool:
+    """Use the address's live code up and return True, or count a wrong guess (if there is a live code at all)."""
+    row = await db.row("accounts/guess_code", {"email": email, "code_hash": code_hash, "guesses": guesses})
+    return row is not None and row[0]
+
+
+async def sign_up(session: Session, email: str, name: str, slug: str) -> None:
+    """Create a user with a team; nothing happens if the address is known."""
+    await session.rows("accounts/sign_up", {"email": email, "name": name, "slug": slug})
+
+
+async def start_session(session: Speaks, user_id: UUID, token_hash: str, seconds: int) -> None:
+    """Make a token valid for so many seconds."""
+    await session.rows("accounts/start_session", {"user_id": user_id, "token_hash": token_hash, "seconds": seconds})
+
+
+async def end_session(db: Speaks, token_hash: str) -> None:
+    """Make a token invalid."""
+    await db.rows("accounts/end_session", {"token_hash": token_hash})
+
+
+async def create_key(db: Speaks, new: NewKey) -> ApiKey:
+    """Store an API key."""
+    (row,) = await db.rows("accounts/create_key", new._asdict() | {"permissions": _json(new.permissions)})
+    return ApiKey(*row)
+
+
+async def keys(db: Speaks, team_ids: Collection[UUID]) -> list[ApiKey]:
+    """The API keys of some teams, newest first."""
+    return [ApiKey(*row) for row in await db.rows("accounts/keys", {"team_ids": list(team_ids)})]
+
+
+async def key_team(db: Speaks, key_id: UUID) -> UUID | None:
+    """The team of an API key, or None."""
+    row = await db.row("accounts/key_team", {"id": key_id})
+    return row[0] if row is not None else None
+
+
+async def revoke_key(db: Speaks, key_id: UUID, user_id: UUID) -> bool:
+    """Revoke an API key; False when it is gone already."""
+    return await db.row("accounts/revoke_key", {"id": key_id, "user_id": user_id}) is not None
+
+
+async def find_team(db: Speaks, team: str) -> Team | None:
+    """A team by id or slug."""
+    row = await db.row("accounts/find_team", {"team": team})
+    return Team(*row) if row is not None else None
+
+
+async def find_project(db: Speaks, project: str) -> Project | None:
+    """A project by id or ``team/project``."""
+    row = await db.row("accounts/find_project", {"project": project})
+    return Project(*row) if row is not None else None
+
+
+async def create_team(db: Speaks, name: str, slug: str) -> Team | None:
+    """A new team, or None: the slug is taken."""
+    row = await db.row("accounts/create_team", {"name": name, "slug": slug})
+    return Team(*row) if row is not None else None
+
+
+async def create_project(db: Speaks, team_id: UUID, name: str, slug: str) -> Project | None:
+    """A new project, or None: the slug is taken."""
+    row = await db.row("accounts/create_project", {"team_id": team_id, "name": name, "slug": slug})
+    return Project(*row) if row is not None else None
+
+
+async def put_user(session: Session, email: str, name: str) -> tuple[UUID, bool]:
+    """The user's id, and whether the user is new."""
+    ((user_id, created),) = await session.rows("accounts/put_user", {"email": email, "name": name})
+    return user_id, created
+
+
+async def put_member(session: Session, team_id: UUID, user_id: UUID, role: Role) -> None:
+    """Give a user a role in a team."""
+    await session.rows("accounts/put_member", {"team_id": team_id, "user_id": user_id, "role": role.name.lower()})
+
+
+async def highest_member(db: Speaks, team_id: UUID) -> UUID | None:
+    """The team's first owner, else its first admin."""
+    row = await db.row("accounts/highest_member", {"team_id": team_id})
+    return row[0] if row is not None else None
+
+
+async def put_integration(db: Speaks, project_id: UUID, provider: str, config: object) -> UUID:
+    """Store a project's integration, over the one that may be there."""
+    ((identity,),) = await db.rows(
+        "accounts/put_integration", {"project_id": project_id, "provider": provider, "config": _json(config)}
+    )
+    return UUID(str(identity))
+
+
+async def answers(db: Speaks) -> None:
+    """Return if the database answers. Raises DatabaseUnavailable."""
+    await db.row("accounts/reachable")
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

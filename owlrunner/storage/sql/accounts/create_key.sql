@@ -1,0 +1,17 @@
+-- Store a new API key (its hash only) and note it in the audit log.
+with made as (
+    insert into api_keys (key_hash, key_prefix, key_type, team_id, name, created_by, permissions, expires_at, created_at, updated_at)
+    values (%(key_hash)s, %(key_prefix)s, %(key_type)s::api_key_type, %(team_id)s, %(name)s, %(created_by)s, %(permissions)s::jsonb,
+        owl_now() + %(expires_in_days)s::int * interval '1 day', owl_now(), owl_now())
+    returning *
+),
+audit as (
+    insert into audit_logs (team_id, actor_type, actor_id, action, resource_type, resource_id, metadata)
+    select team_id, case when %(by_operator)s then 'system' else 'user' end::audit_actor_type,
+        case when %(by_operator)s then 'operator' else created_by::text end, 'create', 'api_key', id::text,
+        jsonb_build_object('name', name, 'key_type', key_type)
+    from made
+)
+select made.id, made.key_prefix, made.key_type, made.team_id, made.name, made.created_by, made.permissions, made.created_at, made.updated_at,
+    made.last_used_at, made.expires_at, u.email
+from made join users u on u.id = made.created_by;
