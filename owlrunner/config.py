@@ -156,9 +156,11 @@ def _overrides(environ: Mapping[str, str]) -> list[tuple[str, list[str], Any]]:
     found: list[tuple[str, list[str], Any]] = []
     if environ.get("DATABASE_URL"):
         found.append(("DATABASE_URL", ["database", "url"], environ["DATABASE_URL"]))
-    for variable in sorted(environ):
-        if variable.startswith(PREFIX) and "__" in variable:
-            found.append((variable, variable.removeprefix(PREFIX).lower().split("__"), _value(environ[variable])))
+    found += (
+        (variable, variable.removeprefix(PREFIX).lower().split("__"), _value(environ[variable]))
+        for variable in sorted(environ)
+        if variable.startswith(PREFIX) and "__" in variable
+    )
     return found
 
 

@@ -133,7 +133,9 @@ class JobContext:
     def log(self) -> "logging.LoggerAdapter[logging.Logger]":
         """A logger whose lines are stored with the run. Records of any other logger made inside the handler are stored too."""
         if self._log is None:
-            self._log = logging.LoggerAdapter(logging.getLogger(f"owlrunner.run.{self.job_type}"), {"owlrunner_context": self})
+            self._log = logging.LoggerAdapter(
+                logging.getLogger(f"owlrunner.run.{self.job_type}"), {"owlrunner_context": self}
+            )
         return self._log
 
     def connect(self) -> AbstractAsyncContextManager[Connection]:
@@ -178,4 +180,3 @@ class JobContext:
     def last_progress(self) -> Progress | None:
         """The latest value that the handler told, or None."""
         return self._progress
-

@@ -45,11 +45,15 @@ class Retry:
     share between ``1 - jitter`` and 1 is taken, so that runs which failed together do not come back together.
     """
 
-    max_attempts: int = attrs.field(default=3, validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(1000)))
+    max_attempts: int = attrs.field(
+        default=3, validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(1000))
+    )
     first_delay: float = attrs.field(default=5.0, validator=_positive)
     factor: float = attrs.field(default=2.0, validator=attrs.validators.ge(1.0))
     max_delay: float = attrs.field(default=3600.0, validator=_positive)
-    jitter: float = attrs.field(default=0.25, validator=attrs.validators.and_(attrs.validators.ge(0.0), attrs.validators.le(1.0)))
+    jitter: float = attrs.field(
+        default=0.25, validator=attrs.validators.and_(attrs.validators.ge(0.0), attrs.validators.le(1.0))
+    )
 
     def delay_after(self, attempt: int) -> float:
         """Seconds to wait after the given attempt (1 for the first) has failed."""
@@ -113,7 +117,10 @@ class JobType(Generic[P]):
         if self.params_type is None:
             return {"type": "object", "properties": {}, "additionalProperties": False}
         (schema,), components = msgspec.json.schema_components([self.params_type], ref_template="#/$defs/{name}")
-        definitions = {name: {**part, "additionalProperties": False} if part.get("type") == "object" else part for name, part in components.items()}
+        definitions = {
+            name: {**part, "additionalProperties": False} if part.get("type") == "object" else part
+            for name, part in components.items()
+        }
         own = definitions.pop(schema["$ref"].removeprefix("#/$defs/")) if "$ref" in schema else schema
         return {**own, "$defs": definitions} if definitions else own
 
@@ -151,7 +158,16 @@ def job_type(
 
     def decorate(handler: Callable[..., Awaitable[Any]]) -> AnyJobType:
         own_name = name if name is not None else str(getattr(handler, "__name__", ""))
-        _check(own_name, handler, scope=scope, timeout=timeout, cancel_grace=cancel_grace, overlap=overlap, max_running=max_running, on_restart=on_restart)
+        _check(
+            own_name,
+            handler,
+            scope=scope,
+            timeout=timeout,
+            cancel_grace=cancel_grace,
+            overlap=overlap,
+            max_running=max_running,
+            on_restart=on_restart,
+        )
         return JobType(
             name=own_name,
             handler=handler,
@@ -192,7 +208,9 @@ def _params_type(name: str, handler: Callable[..., object]) -> type[Any] | None:
     """The params class that the handler's signature names, checked to be one that can be decoded."""
     arguments = list(inspect.signature(handler).parameters.values())
     if not 1 <= len(arguments) <= 2:
-        raise PluginError(f"job type {name}: the handler takes (ctx) or (ctx, params), got {inspect.signature(handler)}")
+        raise PluginError(
+            f"job type {name}: the handler takes (ctx) or (ctx, params), got {inspect.signature(handler)}"
+        )
     if len(arguments) == 1:
         return None
     try:
@@ -206,7 +224,9 @@ def _params_type(name: str, handler: Callable[..., object]) -> type[Any] | None:
     try:
         msgspec.json.schema_components([wanted])
     except TypeError as error:
-        raise PluginError(f"job type {name}: params of class {wanted.__name__} cannot be read from JSON: {error}") from None
+        raise PluginError(
+            f"job type {name}: params of class {wanted.__name__} cannot be read from JSON: {error}"
+        ) from None
     return wanted
 
 

@@ -14,7 +14,15 @@ import msgspec
 from owlrunner.actor import Actor, OperatorActor, Role, TeamActor, in_team, require_permissions, require_team
 from owlrunner.decoding import holds_unstorable_text
 from owlrunner.durations import parse_duration, parse_instant
-from owlrunner.errors import InvalidParams, InvalidRequest, NotFound, NotTriggerable, RunAlreadyActive, RunAlreadyEnded, UnknownJobType
+from owlrunner.errors import (
+    InvalidParams,
+    InvalidRequest,
+    NotFound,
+    NotTriggerable,
+    RunAlreadyActive,
+    RunAlreadyEnded,
+    UnknownJobType,
+)
 from owlrunner.job_run import JobRun, RunStatus
 from owlrunner.job_type import AnyJobType, Scope
 from owlrunner.plugins import Catalog
@@ -69,7 +77,9 @@ class Jobs:
         job_type = self._triggerable(actor, wanted.job_type)
         project_id = _project_id(job_type, wanted.project_id)
         if wanted.priority not in PRIORITIES:
-            raise InvalidRequest(f"priority: expected a number from {PRIORITIES[0]} to {PRIORITIES[-1]}, got {wanted.priority}")
+            raise InvalidRequest(
+                f"priority: expected a number from {PRIORITIES[0]} to {PRIORITIES[-1]}, got {wanted.priority}"
+            )
         due = _due(wanted.run_at)
         answer = await job_runs.insert_pending(
             self.db,
@@ -111,7 +121,9 @@ class Jobs:
         """Return one run. Raises NotFound (also for other teams' runs and system runs) and PermissionDenied."""
         return await self._visible(actor, run_id, READ)
 
-    async def page(self, actor: TeamActor, team_id: UUID | None, filters: Filters, before: Cursor | None, limit: int) -> Page:
+    async def page(
+        self, actor: TeamActor, team_id: UUID | None, filters: Filters, before: Cursor | None, limit: int
+    ) -> Page:
         """Return one page of a team's runs, newest first. System runs belong to no team, so they never appear.
 
         Raises PermissionDenied.

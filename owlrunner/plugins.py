@@ -56,8 +56,12 @@ def load_catalog(tables: Mapping[str, dict[str, Any]], modules: Iterable[str] = 
     found = _installed() | _named(modules)
     for name in tables:
         if name not in found:
-            raise PluginError(f"plugins.{name}: no plugin of that name is installed; there are: {', '.join(sorted(found)) or 'none'}")
-    return build_catalog({name: (origin, module, dict(tables.get(name, {}))) for name, (origin, module) in found.items()})
+            raise PluginError(
+                f"plugins.{name}: no plugin of that name is installed; there are: {', '.join(sorted(found)) or 'none'}"
+            )
+    return build_catalog(
+        {name: (origin, module, dict(tables.get(name, {}))) for name, (origin, module) in found.items()}
+    )
 
 
 def build_catalog(found: Mapping[str, tuple[str, object, dict[str, Any]]]) -> Catalog:
@@ -74,8 +78,13 @@ def build_catalog(found: Mapping[str, tuple[str, object, dict[str, Any]]]) -> Ca
         plugins.append(_ask(manager, name, origin, module, Settings(name, table)))
     return Catalog(
         plugins=tuple(plugins),
-        job_types=_merged("job type", ((plugin.name, job_type.name, job_type) for plugin in plugins for job_type in plugin.job_types)),
-        notifiers=_merged("notifier", ((plugin.name, name, notifier) for plugin in plugins for name, notifier in plugin.notifiers.items())),
+        job_types=_merged(
+            "job type", ((plugin.name, job_type.name, job_type) for plugin in plugins for job_type in plugin.job_types)
+        ),
+        notifiers=_merged(
+            "notifier",
+            ((plugin.name, name, notifier) for plugin in plugins for name, notifier in plugin.notifiers.items()),
+        ),
     )
 
 
@@ -89,9 +98,14 @@ def _installed() -> dict[str, tuple[str, ModuleType]]:
         other = by_name.get(entry_point.name)
         # The same distribution can stand twice on sys.path (an editable install seen from its checkout).
         if other is not None and other.value != entry_point.value:
-            raise PluginError(f"plugin {entry_point.name}: offered by both {_origin(other)} and {_origin(entry_point)}; uninstall one")
+            raise PluginError(
+                f"plugin {entry_point.name}: offered by both {_origin(other)} and {_origin(entry_point)}; uninstall one"
+            )
         by_name[entry_point.name] = entry_point
-    return {name: (_origin(entry_point), _load(entry_point.value, name, _origin(entry_point))) for name, entry_point in by_name.items()}
+    return {
+        name: (_origin(entry_point), _load(entry_point.value, name, _origin(entry_point)))
+        for name, entry_point in by_name.items()
+    }
 
 
 def _named(modules: Iterable[str]) -> dict[str, tuple[str, ModuleType]]:
@@ -123,7 +137,9 @@ def _ask(manager: pluggy.PluginManager, name: str, origin: str, module: object, 
         except Exception as error:
             raise PluginError(f"plugin {name} ({origin}): {hook} raised {type(error).__name__}: {error}") from error
         if any(inspect.isawaitable(answer) for answer in answers):
-            raise PluginError(f"plugin {name} ({origin}): {hook} must be a plain function that returns its values, not an async one")
+            raise PluginError(
+                f"plugin {name} ({origin}): {hook} must be a plain function that returns its values, not an async one"
+            )
         return answers[0] if answers else None
 
     job_types = call("owlrunner_job_types", settings=settings)
@@ -133,13 +149,23 @@ def _ask(manager: pluggy.PluginManager, name: str, origin: str, module: object, 
         raise PluginError(f"plugin {name} ({origin}): implements no hook; is @owlrunner.hookimpl missing?")
     if settings.table and not settings.was_loaded:
         raise PluginError(f"plugins.{name}: {', '.join(sorted(settings.table))}: the plugin takes no settings")
-    for job_type in job_types or ():
+    plugin = Plugin(name, origin, tuple(job_types or ()), dict(notifiers or {}), migrations)
+    _check_offers(plugin)
+    return plugin
+
+
+def _check_offers(plugin: Plugin) -> None:
+    """Raise PluginError for anything offered that is not what it should be."""
+    who = f"plugin {plugin.name} ({plugin.origin})"
+    for job_type in plugin.job_types:
         if not isinstance(job_type, JobType):
-            raise PluginError(f"plugin {name} ({origin}): owlrunner_job_types must return JobType objects, got {job_type!r}; is @owlrunner.job_type missing?")
-    for key, notifier in (notifiers or {}).items():
+            raise PluginError(
+                f"{who}: owlrunner_job_types must return JobType objects, got {job_type!r}; "
+                "is @owlrunner.job_type missing?"
+            )
+    for name, notifier in plugin.notifiers.items():
         if not inspect.iscoroutinefunction(getattr(notifier, "send", None)):
-            raise PluginError(f"plugin {name} ({origin}): notifier {key!r} needs an async method send(notification)")
-    return Plugin(name, origin, tuple(job_types or ()), dict(notifiers or {}), migrations)
+            raise PluginError(f"{who}: notifier {name!r} needs an async method send(notification)")
 
 
 def _merged(kind: str, offers: Iterable[tuple[str, str, Any]]) -> dict[str, Any]:
@@ -148,6 +174,8 @@ def _merged(kind: str, offers: Iterable[tuple[str, str, Any]]) -> dict[str, Any]
     merged: dict[str, Any] = {}
     for plugin, name, thing in offers:
         if name in owner:
-            raise PluginError(f"{kind} {name!r} is offered by plugin {owner[name]} and again by plugin {plugin}; rename or remove one")
+            raise PluginError(
+                f"{kind} {name!r} is offered by plugin {owner[name]} and again by plugin {plugin}; rename or remove one"
+            )
         owner[name], merged[name] = plugin, thing
     return merged

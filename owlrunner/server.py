@@ -84,7 +84,13 @@ async def bring_schema(config: Config, db: Database, catalog: Catalog) -> None:
         await migrate(db, wanted)
 
 
-async def run_server(config: Config, catalog: Catalog, stop: trio.Event, *, task_status: trio.TaskStatus[Started] = trio.TASK_STATUS_IGNORED) -> None:
+async def run_server(
+    config: Config,
+    catalog: Catalog,
+    stop: trio.Event,
+    *,
+    task_status: trio.TaskStatus[Started] = trio.TASK_STATUS_IGNORED,
+) -> None:
     """Run one server until ``stop`` is set, then shut it down in an orderly way. Ready when its port is open.
 
     Raises ConfigError, SchemaOutdated, SchemaTooNew, DatabaseUnavailable before it is ready.
@@ -121,7 +127,9 @@ async def run_server(config: Config, catalog: Catalog, stop: trio.Event, *, task
             await services.start(heartbeat.run)
             await recover_at_start(db, heartbeat.server_id)
             services.start_soon(recorder.run)
-            services.start_soon(held.hear_news, db, wakeups.held, min(config.server.lease / 3, config.server.longest_sleep))
+            services.start_soon(
+                held.hear_news, db, wakeups.held, min(config.server.lease / 3, config.server.longest_sleep)
+            )
             services.start_soon(keep_recovering, db, config.server.lease / 2, wakeups.pending.ring)
             if config.server.wakeups == "listen":
                 await services.start(wakeups.run, db)
@@ -158,7 +166,11 @@ async def _end_runs(held: HeldRuns, grace: float) -> None:
         await held.all_ended()
     for attempt in held:
         # Its slot must not be freed while it works, so we keep waiting, with the lease alive; the supervisor may kill us.
-        logger.error("run %s of %s does not end although its cancel scope was cancelled; waiting for it", attempt.ctx.run_id, attempt.job_type.name)
+        logger.error(
+            "run %s of %s does not end although its cancel scope was cancelled; waiting for it",
+            attempt.ctx.run_id,
+            attempt.job_type.name,
+        )
 
 
 async def _end_services(db: Database, recorder: Recorder, server_id: UUID) -> None:
@@ -197,7 +209,13 @@ def _bound(web: WebConfig) -> Iterator[socket.socket]:
 
 
 async def _serve_web(
-    config: Config, catalog: Catalog, db: Database, port: socket.socket, stop: trio.Event, *, task_status: trio.TaskStatus[str]
+    config: Config,
+    catalog: Catalog,
+    db: Database,
+    port: socket.socket,
+    stop: trio.Event,
+    *,
+    task_status: trio.TaskStatus[str],
 ) -> None:
     """Serve HTTP until ``stop``, then let open requests end within the graceful timeout."""
     app = build_app(Jobs(db, catalog), owlrunner.accounts.Accounts(db), Mailer(config.mail), config)
@@ -210,7 +228,9 @@ async def _serve_web(
     host, number, *_ = port.getsockname()
 
     async with trio.open_nursery() as nursery:
-        await nursery.start(lambda task_status: hypercorn.trio.serve(app, settings, shutdown_trigger=stop.wait, task_status=task_status))
+        await nursery.start(
+            lambda task_status: hypercorn.trio.serve(app, settings, shutdown_trigger=stop.wait, task_status=task_status)
+        )
         task_status.started(f"http://{f'[{host}]' if ':' in host else host}:{number}")
 
 

@@ -115,7 +115,9 @@ def _raised(attempt: Attempt, error: BaseException) -> Outcome:
 def _failed(attempt: Attempt, message: str) -> Outcome:
     """Failed, or again later where attempts are left. Whoever asked for a cancel does not want another attempt."""
     if attempt.ctx.attempt < attempt.max_attempts and attempt.cut is not Cut.CANCEL:
-        return Outcome(RunStatus.PENDING, error=message, retry_in=attempt.job_type.retry.delay_after(attempt.ctx.attempt))
+        return Outcome(
+            RunStatus.PENDING, error=message, retry_in=attempt.job_type.retry.delay_after(attempt.ctx.attempt)
+        )
     return Outcome(RunStatus.FAILED, error=message)
 
 

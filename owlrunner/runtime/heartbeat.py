@@ -37,7 +37,15 @@ logger = logging.getLogger(__name__)
 class Heartbeat:
     """One server's membership among the living: registered, renewed, and registered anew when it was taken for dead."""
 
-    def __init__(self, db: Database, registration: Registration, *, held: HeldRuns, stall_limit: float, on_return: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        db: Database,
+        registration: Registration,
+        *,
+        held: HeldRuns,
+        stall_limit: float,
+        on_return: Callable[[], None],
+    ) -> None:
         self._db = db
         self._registration = registration
         self._held = held
@@ -85,7 +93,9 @@ class Heartbeat:
             while not beat.buried:
                 beat.loop_seen = time.monotonic()
                 if beat.lapsed and not fenced:
-                    logger.error("the lease could not be renewed in time: the runs held under it are cancelled (lease lost)")
+                    logger.error(
+                        "the lease could not be renewed in time: the runs held under it are cancelled (lease lost)"
+                    )
                     self._held.cut_off(Cut.LEASE_LOST, registration.id)
                 fenced = beat.lapsed
                 await trio.sleep(LOOK_INTERVAL)
@@ -160,7 +170,10 @@ class _Beat:
         if silent_for >= self._stall.tell_at:
             self._stall.tell(sys._current_frames().get(self._loop_thread))  # noqa: SLF001 - the documented way to see another thread's stack
             if silent_for >= self._stall_limit:
-                logger.error("the event loop has shown no life for %.0f s: the heartbeat stops, and other servers may take over", silent_for)
+                logger.error(
+                    "the event loop has shown no life for %.0f s: the heartbeat stops, and other servers may take over",
+                    silent_for,
+                )
         return silent_for
 
 
@@ -177,8 +190,11 @@ class _Stall:
         duration = time.monotonic() - self._since
         self.tell_at = duration * 2
         attempt, place = _culprit(frame)
-        self._who = f"job type {attempt.job_type.name} (run {attempt.ctx.run_id})" if attempt is not None else "something"
-        message = f"{self._who} has been blocking the event loop for {duration:.1f} s at {place}; use trio.to_thread.run_sync for blocking calls"
+        self._who = (
+            f"job type {attempt.job_type.name} (run {attempt.ctx.run_id})" if attempt is not None else "something"
+        )
+        advice = "use trio.to_thread.run_sync for blocking calls"
+        message = f"{self._who} has been blocking the event loop for {duration:.1f} s at {place}; {advice}"
         logger.warning("%s", message)
         if attempt is not None:
             attempt.ctx.store_log_line("warning", __name__, message)
@@ -189,7 +205,7 @@ class _Stall:
 
 
 def _culprit(frame: FrameType | None) -> tuple[Attempt | None, str]:
-    """The attempt whose handler is on the loop's stack, and the innermost file and line: that of the handler's code where it is one."""
+    """The attempt whose handler is on the loop's stack, and the innermost file and line of Python code."""
     place = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "an unknown place"
     while frame is not None:
         if frame.f_code is execution.execute.__code__:

@@ -86,7 +86,11 @@ class HeldRuns:
                 if held_attempt is None:
                     continue
                 if item.lost:
-                    logger.warning("run %s of %s is not ours any more: its handler is cancelled", item.id, held_attempt.job_type.name)
+                    logger.warning(
+                        "run %s of %s is not ours any more: its handler is cancelled",
+                        item.id,
+                        held_attempt.job_type.name,
+                    )
                     held_attempt.cut_off(Cut.LEASE_LOST)
                 else:
                     held_attempt.request_cancel()

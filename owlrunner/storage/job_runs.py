@@ -1,4 +1,4 @@
-"""This is the room for the tables ``job_runs`` and ``job_run_logs``: one function per query of ``sql/job_runs`` and ``sql/logs``."""
+"""This is the room for the tables ``job_runs`` and ``job_run_logs``: a function per query of ``sql/job_runs``, ``sql/logs``."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -130,7 +130,9 @@ async def claim_pending(session: Session, server_id: UUID, job_types: Sequence[s
     return [ClaimedRun._make(row) for row in rows]
 
 
-async def claim_limited(session: Session, server_id: UUID, job_type: str, max_running: int, room: int) -> list[ClaimedRun]:
+async def claim_limited(
+    session: Session, server_id: UUID, job_type: str, max_running: int, room: int
+) -> list[ClaimedRun]:
     """Take up to ``room`` due runs of one job type, of which at most ``max_running`` may run on all servers together."""
     async with session.transaction():
         await session.rows("job_runs/lock_job_type", {"job_type": job_type})
@@ -177,7 +179,9 @@ async def save_progress(session: Session, server_id: UUID, latest: Sequence[tupl
     )
 
 
-async def append_logs(session: Session, server_id: UUID, lines: Iterable[tuple[UUID, int, LogLine]], monotonic_now: float) -> None:
+async def append_logs(
+    session: Session, server_id: UUID, lines: Iterable[tuple[UUID, int, LogLine]], monotonic_now: float
+) -> None:
     """Store log lines of (run, attempt)s that are still ours."""
     lines = list(lines)
     await session.rows(
@@ -197,13 +201,21 @@ async def append_logs(session: Session, server_id: UUID, lines: Iterable[tuple[U
 
 async def held_news(session: Session, server_id: UUID, held: Sequence[tuple[UUID, int]]) -> list[News]:
     """Which of these (run, attempt)s were lost, and for which was a cancel requested."""
-    params = {"server_id": server_id, "ids": [run_id for run_id, _ in held], "attempts": [attempt for _, attempt in held]}
+    params = {
+        "server_id": server_id,
+        "ids": [run_id for run_id, _ in held],
+        "attempts": [attempt for _, attempt in held],
+    }
     return [News._make(row) for row in await session.rows("job_runs/held_news", params)]
 
 
 async def release_unstarted(session: Session, server_id: UUID, known: Sequence[tuple[UUID, int]]) -> list[UUID]:
     """Give back the runs that stand in the server's name but are not among the (run, attempt)s that it knows."""
-    params = {"server_id": server_id, "ids": [run_id for run_id, _ in known], "attempts": [attempt for _, attempt in known]}
+    params = {
+        "server_id": server_id,
+        "ids": [run_id for run_id, _ in known],
+        "attempts": [attempt for _, attempt in known],
+    }
     return [row[0] for row in await session.rows("job_runs/release_unstarted", params)]
 
 
@@ -215,7 +227,9 @@ async def request_cancel(db: Speaks, run_id: UUID, actor: Actor) -> RunStatus | 
 
 async def fail_stale(session: Session) -> list[tuple[UUID, str, RunStatus]]:
     """End, or send back, the runs of dead servers; returns (run, job type, its status now)."""
-    return [(run_id, job_type, RunStatus(status)) for run_id, job_type, status in await session.rows("job_runs/fail_stale")]
+    return [
+        (run_id, job_type, RunStatus(status)) for run_id, job_type, status in await session.rows("job_runs/fail_stale")
+    ]
 
 
 async def fail_waiting(session: Session, server_id: UUID) -> list[tuple[UUID, str, RunStatus]]:

@@ -59,9 +59,13 @@ async def migrate(db: Database, wanted: Iterable[Migration]) -> list[Migration]:
                 try:
                     await session.connection.execute(migration.sql)
                 except psycopg.Error as error:
-                    error.add_note(f"in migration {migration.owner}/{migration.number:04}_{migration.name}.sql; it was rolled back")
+                    error.add_note(
+                        f"in migration {migration.owner}/{migration.number:04}_{migration.name}.sql; it was rolled back"
+                    )
                     raise
-                await session.rows("migrations/record", {"owner": migration.owner, "number": migration.number, "name": migration.name})
+                await session.rows(
+                    "migrations/record", {"owner": migration.owner, "number": migration.number, "name": migration.name}
+                )
                 done.append(migration)
     return done
 
@@ -75,7 +79,9 @@ async def require_current_schema(db: Database, wanted: Iterable[Migration]) -> N
     _refuse_newer(applied, wanted)
     missing = [migration for migration in wanted if (migration.owner, migration.number) not in applied]
     if missing:
-        names = ", ".join(f"{one.owner}/{one.number:04}_{one.name}" for one in missing[:3]) + (", …" if len(missing) > 3 else "")
+        names = ", ".join(f"{one.owner}/{one.number:04}_{one.name}" for one in missing[:3]) + (
+            ", …" if len(missing) > 3 else ""
+        )
         raise SchemaOutdated(f"the database lacks {len(missing)} migration(s) ({names}): run owlrunner migrate")
 
 
@@ -89,7 +95,8 @@ def _refuse_newer(applied: set[tuple[str, int]], wanted: Iterable[Migration]) ->
     unknown = sorted(number for owner, number in applied if owner == CORE and number not in known)
     if unknown:
         raise SchemaTooNew(
-            f"the database has migration {unknown[-1]:04}, and this OwlRunner knows only up to {max(known, default=0):04}: run a newer OwlRunner"
+            f"the database has migration {unknown[-1]:04}, and this OwlRunner knows only up to {max(known, default=0):04}: "
+            "run a newer OwlRunner"
         )
 
 
@@ -108,5 +115,7 @@ def _in_folder(owner: str, folder: Path | Traversable) -> list[Migration]:
             raise PluginError(f"plugin {owner}: a migration is named like 0001_what_it_does.sql, got {entry.name}")
         found.append(Migration(owner, int(match[1]), match[2], entry.read_bytes()))
     if [migration.number for migration in found] != list(range(1, len(found) + 1)):
-        raise PluginError(f"plugin {owner}: migrations are numbered 0001, 0002, … without gaps, got {[migration.number for migration in found]}")
+        raise PluginError(
+            f"plugin {owner}: migrations are numbered 0001, 0002, … without gaps, got {[migration.number for migration in found]}"
+        )
     return found

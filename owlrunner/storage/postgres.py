@@ -44,7 +44,12 @@ class _Adapted:
 set_json_loads(msgspec.json.decode, _Adapted())
 set_json_dumps(msgspec.json.encode, _Adapted())
 
-_STATEMENT_ONLY = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+_STATEMENT_ONLY = (
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
 """OperationalErrors that are about one statement: the connection is well."""
 
 
@@ -110,7 +115,7 @@ class TrioConnection(AsyncConnection[Any]):
                 return await _drive(gen, self.pgconn.socket)
         except trio.TooSlowError:
             # psycopg's own signal, upon which it gives up waiting and goes on.
-            raise psycopg.errors._WaitTimeout from None
+            raise psycopg.errors._WaitTimeout from None  # noqa: SLF001
         except trio.Cancelled:
             if self.pgconn.status == pq.ConnStatus.OK and self.pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
                 await self._end_statement(gen)
@@ -133,7 +138,9 @@ class TrioConnection(AsyncConnection[Any]):
                 self.hang_up()
                 return
             return  # the statement was quicker than the cancel request
-        logger.warning("closing a connection whose statement did not end within %g seconds of being cancelled", CANCEL_PATIENCE)
+        logger.warning(
+            "closing a connection whose statement did not end within %g seconds of being cancelled", CANCEL_PATIENCE
+        )
         self.hang_up()
 
 
@@ -201,7 +208,9 @@ def mapped_errors() -> Generator[None, None, None]:
     try:
         yield
     except psycopg.Error as error:
-        lost = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) and not isinstance(error, _STATEMENT_ONLY)
+        lost = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) and not isinstance(
+            error, _STATEMENT_ONLY
+        )
         if lost:
             raise DatabaseUnavailable(f"PostgreSQL cannot be reached: {str(error).strip()}") from error
         raise StatementFailed(f"PostgreSQL refused a statement: {str(error).strip()}") from error
@@ -255,7 +264,9 @@ class Database:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         while self._idle:
             self._idle.pop().hang_up()
 

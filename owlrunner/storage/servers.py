@@ -4,6 +4,7 @@ from uuid import UUID
 
 import attrs
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from owlrunner.errors import OwlRunnerError
 from owlrunner.storage.postgres import Session, mapped_errors, query
@@ -53,10 +54,14 @@ class BlockingHeartbeat:
     """The heartbeat's own connection, for use from a thread: it must go on when the event loop does not."""
 
     def __init__(self, conninfo: str, server_id: UUID, lease: float) -> None:
-        self._conninfo = conninfo
-        self._params = {"id": server_id, "lease": lease}
         # libpq's limits for a peer that has vanished: whole seconds to connect, milliseconds for unacknowledged data.
-        self._limits = {"connect_timeout": max(2, int(lease / 3)), "tcp_user_timeout": int(lease / 3 * 1000)}
+        self._conninfo = make_conninfo(
+            conninfo,
+            application_name="owlrunner heartbeat",
+            connect_timeout=max(2, int(lease / 3)),
+            tcp_user_timeout=int(lease / 3 * 1000),
+        )
+        self._params = {"id": server_id, "lease": lease}
         self._connection: psycopg.Connection[tuple[object, ...]] | None = None
 
     def beat(self) -> bool:
@@ -64,8 +69,9 @@ class BlockingHeartbeat:
         try:
             with mapped_errors():
                 if self._connection is None:
-                    self._connection = psycopg.connect(self._conninfo, autocommit=True, application_name="owlrunner heartbeat", **self._limits)  # type: ignore[arg-type]
-                return self._connection.execute(query("servers/heartbeat"), self._params, prepare=False).fetchone() is not None
+                    self._connection = psycopg.connect(self._conninfo, autocommit=True)
+                cursor = self._connection.execute(query("servers/heartbeat"), self._params, prepare=False)
+                return cursor.fetchone() is not None
         except OwlRunnerError:
             self.close()
             raise

@@ -1,0 +1,156 @@
+"""Job types that behave in every way a handler may behave; a plugin like any other, loaded by its module name."""
+
+import logging
+import time
+
+import attrs
+import trio
+
+import owlrunner
+
+
+@attrs.frozen
+class Steps:
+    """How long to work."""
+
+    steps: int = 3
+    seconds: float = 0.01
+
+
+async def _work(ctx: owlrunner.JobContext, params: Steps) -> dict[str, int]:
+    for step in range(params.steps):
+        if ctx.is_cancelled():
+            return {"done": step}
+        ctx.progress(step, params.steps, f"step {step}")
+        await trio.sleep(params.seconds)
+    return {"done": params.steps}
+
+
+@owlrunner.job_type(scope="project")
+async def project_work(ctx: owlrunner.JobContext, params: Steps) -> dict[str, int]:
+    """Work for a project and look at cancel requests."""
+    return await _work(ctx, params)
+
+
+@owlrunner.job_type(scope="system")
+async def polite(ctx: owlrunner.JobContext, params: Steps) -> dict[str, int]:
+    """Work and look at cancel requests."""
+    return await _work(ctx, params)
+
+
+@owlrunner.job_type(scope="system", on_restart="requeue")
+async def requeued(ctx: owlrunner.JobContext, params: Steps) -> dict[str, int]:
+    """Work, and start over when the server stops."""
+    for _ in range(params.steps):
+        await trio.sleep(params.seconds)
+    return {"attempt": ctx.attempt}
+
+
+@owlrunner.job_type(scope="system", overlap="allow")
+async def parallel(ctx: owlrunner.JobContext, params: Steps) -> dict[str, int]:
+    """Work beside others of its kind."""
+    return await _work(ctx, params)
+
+
+@owlrunner.job_type(scope="system", overlap="allow", max_running=2)
+async def at_most_two(ctx: owlrunner.JobContext, params: Steps) -> dict[str, int]:
+    """Work, two at a time on all servers."""
+    return await _work(ctx, params)
+
+
+@owlrunner.job_type(scope="system")
+async def unseeing(ctx: owlrunner.JobContext, params: Steps) -> dict[str, int]:
+    """Finish the work within the grace, without looking at cancel requests."""
+    await trio.sleep(params.seconds)
+    return {"done": 1}
+
+
+@owlrunner.job_type(scope="system", cancel_grace=0.0)
+async def deaf(ctx: owlrunner.JobContext) -> None:
+    """Never look at cancel requests."""
+    ctx.progress(0, 1, "sleeping")
+    await trio.sleep_forever()
+
+
+@owlrunner.job_type(scope="system", cancel_grace=0.0)
+async def slow_to_leave(ctx: owlrunner.JobContext) -> None:
+    """Take a while to clean up after being cancelled."""
+    try:
+        ctx.progress(0, 1, "sleeping")
+        await trio.sleep_forever()
+    finally:
+        ctx.progress(1, 2, "cleaning up")
+        with trio.CancelScope(shield=True):
+            await trio.sleep(1.0)
+
+
+@owlrunner.job_type(scope="system", cancel_grace=0.0)
+async def in_a_query(ctx: owlrunner.JobContext) -> None:
+    """Wait for PostgreSQL."""
+    async with ctx.connect() as connection:
+        ctx.progress(0, 1, "asking")
+        await connection.execute("select pg_sleep(600) /* in_a_query */")
+
+
+@owlrunner.job_type(scope="system", retry=owlrunner.Retry(max_attempts=3, first_delay=0.05, jitter=0.0))
+async def third_time_lucky(ctx: owlrunner.JobContext) -> dict[str, int]:
+    """Fail twice."""
+    if ctx.attempt < 3:
+        raise ValueError(f"not on attempt {ctx.attempt}")
+    return {"attempt": ctx.attempt}
+
+
+@owlrunner.job_type(scope="system", retry=owlrunner.Retry(max_attempts=2, first_delay=600.0))
+async def long_wait(ctx: owlrunner.JobContext) -> None:
+    """Fail, and wait long for the next attempt."""
+    raise ValueError("again much later")
+
+
+@owlrunner.job_type(scope="system")
+async def blocking(ctx: owlrunner.JobContext, params: Steps) -> None:
+    """Block the event loop, as nobody should."""
+    time.sleep(params.seconds)  # noqa: ASYNC251 - the very thing to be noticed
+
+
+@owlrunner.job_type(scope="system")
+async def chatty(ctx: owlrunner.JobContext, params: Steps) -> dict[str, int]:
+    """Tell progress as fast as possible."""
+    for step in range(params.steps):
+        ctx.progress(step, params.steps, "talking")
+        if step % 100 == 0:
+            await trio.lowlevel.checkpoint()
+    return {"told": params.steps}
+
+
+@owlrunner.job_type(scope="system")
+async def exits(ctx: owlrunner.JobContext) -> None:
+    """Try to take the whole process along."""
+    raise SystemExit(3)
+
+
+@owlrunner.job_type(scope="system")
+async def raises_group(ctx: owlrunner.JobContext) -> None:
+    """Raise several exceptions at once."""
+    raise ExceptionGroup("several", [ValueError("one"), KeyError("two")])
+
+
+@owlrunner.job_type(scope="system")
+async def logs_a_lot(ctx: owlrunner.JobContext, params: Steps) -> None:
+    """Log in every way, and too much."""
+    ctx.log.info("through ctx.log")
+    logging.getLogger("somebody.elses.library").warning("through any %s", "logger")
+    await trio.to_thread.run_sync(lambda: logging.getLogger("threads").warning("from a thread"))
+    for _ in range(params.steps - 3):
+        ctx.store_log_line("info", "bulk", "again")
+
+
+@owlrunner.job_type(scope="system")
+async def odd_result(ctx: owlrunner.JobContext) -> object:
+    """Return what no JSON can hold."""
+    return {"thing": object()}
+
+
+@owlrunner.hookimpl
+def owlrunner_job_types() -> list[owlrunner.AnyJobType]:
+    """All of them."""
+    return [value for value in globals().values() if isinstance(value, owlrunner.JobType)]

@@ -1,0 +1,85 @@
+"""P4 and P8: the status that is stored is how the run ended, and its progress is the last that was told."""
+
+import pytest
+from conftest import OPERATOR, Door
+
+from owlrunner.context import MAX_LOG_LINES
+from owlrunner.job_run import RunStatus
+
+
+async def test_completed_with_result_and_full_progress(door: Door, serve) -> None:
+    """A handler that returns completes; its progress is raised to the total."""
+    await serve()
+    run = await door.until(await door.trigger("polite", params={"steps": 5}), RunStatus.COMPLETED)
+    assert run.result == {"done": 5}
+    assert run.progress == {"processed": 5, "total": 5, "message": "step 4"}
+    assert run.started_at is not None
+    assert run.completed_at is not None
+    assert run.created_at <= run.started_at <= run.completed_at
+
+
+async def test_attempts_go_on_until_one_succeeds(door: Door, serve) -> None:
+    """Failed attempts stand in the log with their traceback; the run completes on the third."""
+    await serve()
+    run_id = await door.trigger("third_time_lucky")
+    run = await door.until(run_id, RunStatus.COMPLETED)
+    assert (run.result, run.attempt, run.error) == ({"attempt": 3}, 3, None)
+    lines = await door.jobs.logs(OPERATOR, run_id, (0, 0), 20_000)
+    assert [line.attempt for line in lines] == [1, 2]
+    assert all("Traceback" in line.message for line in lines)
+
+
+async def test_a_cancel_that_came_too_late_leaves_completed(door: Door, serve) -> None:
+    """A request that the handler never noticed before it returned does not change how it ended."""
+    await serve()
+    run_id = await door.trigger("unseeing", params={"seconds": 0.5})
+    await door.until(run_id, RunStatus.RUNNING)
+    await door.cancel(run_id)
+    run = await door.until(run_id, RunStatus.COMPLETED)
+    assert run.cancel_requested_at is not None
+
+
+async def test_a_result_that_no_json_can_hold_does_not_fail_the_run(door: Door, serve) -> None:
+    """The work is done, so the run is completed, and the result says why it is not there."""
+    await serve()
+    run = await door.until(await door.trigger("odd_result"), RunStatus.COMPLETED)
+    assert "object" in run.result["unstorable"]
+
+
+async def test_progress_costs_few_writes(door: Door, serve) -> None:
+    """A handler that tells progress 50,000 times causes a handful of row writes, and the last value is stored."""
+    await serve()
+    await door.sql("create table writes (n int)")
+    await door.sql("""
+        create function count_writes() returns trigger language plpgsql as
+            $$ begin insert into writes values (1); return null; end $$
+    """)
+    await door.sql("create trigger count_writes after update of progress on job_runs for each row execute function count_writes()")
+    run = await door.until(await door.trigger("chatty", params={"steps": 50_000}), RunStatus.COMPLETED)
+    assert run.progress == {"processed": 50_000, "total": 50_000, "message": "talking"}
+    [(writes,)] = await door.sql("select count(*) from writes")
+    assert run.started_at is not None
+    assert run.completed_at is not None
+    # One at the claim, one at the end, and at most four a second between them.
+    assert writes <= 3 + 4 * (run.completed_at - run.started_at).total_seconds()
+
+
+async def test_logs_are_kept_and_capped(door: Door, serve) -> None:
+    """Lines of ctx.log, of other loggers and of threads are stored in order; past the cap one line says so."""
+    await serve()
+    run_id = await door.trigger("logs_a_lot", params={"steps": MAX_LOG_LINES + 50})
+    await door.until(run_id, RunStatus.COMPLETED)
+    lines = await door.jobs.logs(OPERATOR, run_id, (0, 0), 20_000)
+    assert [line.message for line in lines[:3]] == ["through ctx.log", "through any logger", "from a thread"]
+    assert len(lines) == MAX_LOG_LINES + 1
+    assert lines[-1].message.startswith("Log full")
+    assert [line.seq for line in lines] == list(range(1, MAX_LOG_LINES + 2))
+
+
+@pytest.mark.parametrize("job_type", ["exits", "raises_group"])
+async def test_a_handler_ends_nothing_but_its_run(door: Door, serve, job_type: str) -> None:
+    """P12: sys.exit(), or a group of exceptions, fails that run; the server goes on with the next."""
+    await serve()
+    run = await door.until(await door.trigger(job_type), RunStatus.FAILED)
+    assert run.error is not None
+    await door.until(await door.trigger("polite"), RunStatus.COMPLETED)
