@@ -1,0 +1,43 @@
+"""RevenueCat for OwlRunner: the job type ``revenuecat_sync`` copies what it knows of users into their properties.
+
+RevenueCat's secret API key (v2) is the project's own: ``project_integrations`` holds it, with provider ``revenuecat``.
+"""
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+import owlrunner
+from owlrunner_revenuecat.settings import SyncSettings
+from owlrunner_revenuecat.sync import sync_project
+
+__all__ = ["SyncSettings", "revenuecat_sync_job"]
+
+LONGEST_RUN = 6 * 3600.0
+"""Seconds after which a run is ended: some 40,000 users at RevenueCat's 480 requests a minute and 4 requests a user."""
+
+
+def revenuecat_sync_job(settings: SyncSettings) -> owlrunner.AnyJobType:
+    """The job type, holding the settings of the server that runs it."""
+
+    @owlrunner.job_type(scope="project", label="RevenueCat Sync", timeout=LONGEST_RUN, cancel_grace=10.0)
+    async def revenuecat_sync(ctx: owlrunner.JobContext) -> dict[str, object]:
+        """Copy subscription, revenue and attribution of a project's users from RevenueCat into their properties.
+
+        Returns counters (see ``Tally.result``). Raises OwlRunnerError when the integration is missing, when RevenueCat
+        refuses the API key or stays unreachable, or when the users cannot be written.
+        """
+        return await sync_project(ctx, settings)
+
+    return revenuecat_sync
+
+
+@owlrunner.hookimpl
+def owlrunner_job_types(settings: owlrunner.Settings) -> list[owlrunner.AnyJobType]:
+    """Offer ``revenuecat_sync``."""
+    return [revenuecat_sync_job(settings.load(SyncSettings))]
+
+
+@owlrunner.hookimpl
+def owlrunner_migrations() -> Traversable:
+    """The tables of apps and their users."""
+    return files(__name__) / "migrations"

@@ -1,0 +1,241 @@
+"""This is the room for asking RevenueCat's v2 API: paths, paging, retries, and the limits that all workers share."""
+
+import contextlib
+import logging
+import random
+from collections.abc import AsyncIterator, Mapping
+from typing import Generic, TypeVar
+from urllib.parse import parse_qs, quote, urlsplit
+
+import attrs
+import httpx
+import msgspec
+import trio
+
+from owlrunner_revenuecat.answers import KeyRefused, RateLimited, RevenueCatError, Unknown, refusal
+from owlrunner_revenuecat.customer import Attribute, Customer, Entitlement, Names, Purchase, Subscription
+from owlrunner_revenuecat.rate_limit import TokenBucket
+from owlrunner_revenuecat.settings import SyncSettings
+
+T = TypeVar("T")
+
+PAGE = 100
+MOST_PAGES = 1000
+MOST_429 = 10
+"""How often one request is sent again after a 429. Those do not count as tries: they say nothing about the request."""
+_NOT_OFFERED = frozenset({"405", "410", "501"})
+
+logger = logging.getLogger(__name__)
+
+
+@attrs.frozen
+class _Page(Generic[T]):
+    items: tuple[T, ...]
+    next_page: str | None = None
+
+
+@attrs.frozen
+class _Project:
+    id: str
+
+
+@attrs.frozen
+class _NamedEntitlement:
+    id: str
+    lookup_key: str | None = None
+
+
+@attrs.frozen
+class _NamedProduct:
+    id: str
+    store_identifier: str | None = None
+
+
+@attrs.frozen
+class _Attributes:
+    items: tuple[Attribute, ...] = ()
+
+
+@attrs.frozen
+class _Expanded:
+    attributes: _Attributes | None = None
+
+
+class RevenueCat:
+    """RevenueCat as one API key sees it.
+
+    Every method raises RevenueCatError; KeyRefused means that there is no use in going on.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, settings: SyncSettings, api_key: str) -> None:
+        self._http = http
+        self._settings = settings
+        self._secret = api_key
+        self._customers = TokenBucket(settings.customer_requests_per_minute)
+        self._configuration = TokenBucket(settings.configuration_requests_per_minute)
+        self._offers_purchases = True
+
+    async def project_id(self) -> str:
+        """The id of the RevenueCat project that the key belongs to."""
+        page = await self._get(self._configuration, "projects", _Page[_Project])
+        if not page.items:
+            raise RevenueCatError("404", "RevenueCat project cannot be resolved: the API key sees no project")
+        return page.items[0].id
+
+    async def names(self, project_id: str) -> Names:
+        """What the project calls its entitlements and products; raw ids stand in for a list that cannot be read.
+
+        A key may lack the permission for a list (403) and still serve for customers; 401 is no key at all, and raises.
+        """
+        path = f"projects/{_in_path(project_id)}"
+        return Names(
+            {one.id: one.lookup_key or one.id for one in await self._names(f"{path}/entitlements", _NamedEntitlement)},
+            {one.id: one.store_identifier or one.id for one in await self._names(f"{path}/products", _NamedProduct)},
+        )
+
+    async def customer(self, project_id: str, user_id: str) -> Customer:
+        """All that the sync wants to know of one user, in at most four requests, one after the other.
+
+        Raises Unknown, and RevenueCatError when any part but the attributes cannot be learned: a customer known by half
+        would be written down wrong.
+        """
+        if user_id in ("", ".", ".."):
+            raise Unknown("404", "RevenueCat has no customer of that id")  # no path can name it
+        path = f"projects/{_in_path(project_id)}/customers/{_in_path(user_id)}"
+        return Customer(
+            entitlements=await self._list(self._customers, f"{path}/active_entitlements", Entitlement),
+            subscriptions=await self._list(self._customers, f"{path}/subscriptions", Subscription),
+            purchases=await self._purchases(path),
+            attributes=await self._attributes(path),
+        )
+
+    async def _names(self, path: str, item: type[T]) -> tuple[T, ...]:
+        try:
+            return await self._list(self._configuration, path, item, limit=PAGE)
+        except RevenueCatError as error:
+            if error.code == "401":
+                raise
+            what = path.rpartition("/")[2]
+            logger.warning("RevenueCat's list of %s could not be read, so ids stand in for names: %s", what, error)
+            return ()
+
+    async def _purchases(self, path: str) -> tuple[Purchase, ...]:
+        if not self._offers_purchases:
+            return ()
+        try:
+            return await self._list(self._customers, f"{path}/purchases", Purchase)
+        except RevenueCatError as error:
+            if error.code not in _NOT_OFFERED:
+                raise
+            # Said of the feature, not of this customer: no need to ask for every other one too.
+            self._offers_purchases = False
+            return ()
+
+    async def _attributes(self, path: str) -> tuple[Attribute, ...] | None:
+        try:
+            expanded = await self._get(self._customers, path, _Expanded, {"expand": "attributes"})
+        except (KeyRefused, Unknown):
+            raise
+        except RevenueCatError as error:
+            # Attribution only fills what is unset, so the next sync makes good for it.
+            logger.warning("attributes could not be read: %s", error)
+            return None
+        return expanded.attributes.items if expanded.attributes is not None else ()
+
+    async def _list(self, bucket: TokenBucket, path: str, item: type[T], *, limit: int | None = None) -> tuple[T, ...]:
+        """All items of a paged list. A cursor that was there before ends it, or it would never end."""
+        items: list[T] = []
+        params: dict[str, str] = {} if limit is None else {"limit": str(limit)}
+        seen: set[str] = set()
+        for _ in range(MOST_PAGES):
+            page: _Page[T] = await self._get(bucket, path, _Page[item], params)  # type: ignore[valid-type]
+            items.extend(page.items)
+            cursor = next_cursor(page.next_page)
+            if cursor is None:
+                break
+            if cursor in seen:
+                logger.warning("RevenueCat's list %s goes round in circles: read no further", path.rpartition("/")[2])
+                break
+            seen.add(cursor)
+            params["starting_after"] = cursor
+        return tuple(items)
+
+    async def _get(self, bucket: TokenBucket, path: str, wanted: type[T], params: Mapping[str, str] | None = None) -> T:
+        """One answer, decoded; asked for again as long as that has a chance."""
+        tries = limited = 0
+        while True:
+            await bucket.acquire()
+            try:
+                return await self._try(path, wanted, params or {})
+            except RateLimited as error:
+                limited += 1
+                if limited > MOST_429:
+                    raise
+                # The bucket is shared, so all workers wait.
+                bucket.pause(error.pause)
+            except RevenueCatError as error:
+                tries += 1
+                if not error.worth_retrying or tries >= self._settings.max_tries:
+                    raise
+                # Up to a quarter less, so that requests that failed together do not come back together.
+                await trio.sleep(self._settings.retry_delay * 2 ** (tries - 1) * random.uniform(0.75, 1.0))  # noqa: S311 - spreads load
+
+    async def _try(self, path: str, wanted: type[T], params: Mapping[str, str]) -> T:
+        try:
+            # httpx's timeouts are per phase: an answer that trickles in would never end.
+            with trio.fail_after(self._settings.timeout):
+                response = await self._http.get(f"{self._settings.api_url}/{path}", params=params or None)
+        except (trio.TooSlowError, httpx.TimeoutException):
+            message = f"RevenueCat did not answer within {self._settings.timeout:g} seconds"
+            raise RevenueCatError("timeout", message, worth_retrying=True) from None
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            message = f"RevenueCat cannot be reached: {type(error).__name__}: {error}"
+            raise RevenueCatError("network", message, worth_retrying=True) from None
+        if not response.is_success:
+            raise refusal(response.status_code, response.headers, response.content, secret=self._secret)
+        try:
+            return msgspec.json.decode(response.content, type=wanted)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            message = f"RevenueCat's answer cannot be read: {error}"
+            raise RevenueCatError("malformed", message, worth_retrying=True) from None
+
+
+@contextlib.asynccontextmanager
+async def open_revenuecat(settings: SyncSettings, api_key: str) -> AsyncIterator[RevenueCat]:
+    """RevenueCat over one set of kept-alive connections, which are closed at the end.
+
+    Raises RevenueCatError when the key cannot be sent at all.
+    """
+    # Checked here, because the complaint of whoever finds it out later would quote the key.
+    if not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
+        raise KeyRefused(
+            "401", "RevenueCat's API key holds characters that no key has: set it again in the integration"
+        )
+    headers = {"authorization": f"Bearer {api_key}", "content-type": "application/json", "accept": "application/json"}
+    # One line for each request at INFO would fill a run's log. An owner who set a level of his own keeps it.
+    if logging.getLogger("httpx").level == logging.NOTSET:
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+    # Reading the machine's certificates takes a while, so it is done in a thread.
+    certificates = await trio.to_thread.run_sync(httpx.create_ssl_context)
+    limits = httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency)
+    # A proxy from the environment is for the outer world, not for a stand-in on this machine.
+    outside = urlsplit(settings.api_url).hostname not in ("127.0.0.1", "::1", "localhost")
+    async with httpx.AsyncClient(
+        headers=headers, timeout=settings.timeout, limits=limits, verify=certificates, trust_env=outside
+    ) as http:
+        yield RevenueCat(http, settings, api_key)
+
+
+def next_cursor(next_page: str | None) -> str | None:
+    """The ``starting_after`` of a list's ``next_page``, decoded once; None at the end, and when it holds none."""
+    if not next_page:
+        return None
+    try:
+        return parse_qs(urlsplit(next_page).query).get("starting_after", [None])[0]
+    except ValueError:
+        return None
+
+
+def _in_path(part: str) -> str:
+    """An id as one segment of a path. ``$`` and ``:`` are encoded too, as RevenueCat wants them, and once only."""
+    return quote(part, safe="")

@@ -1,0 +1,52 @@
+"""This is the room for the plugin's queries: one function per file of ``sql``."""
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+
+import attrs
+import msgspec
+
+import owlrunner
+from owlrunner_revenuecat.properties import OWNED_KEYS
+
+
+@attrs.frozen
+class SyncedUser:
+    """What one user is to be given: properties, attribution where that is unset, and revenue unless it is None."""
+
+    user_id: str
+    facts: dict[str, str]
+    attribution: dict[str, str]
+    cents: int | None
+
+
+@cache
+def _query(name: str) -> bytes:
+    return files("owlrunner_revenuecat").joinpath("sql", f"{name}.sql").read_bytes()
+
+
+async def _rows(connection: owlrunner.Connection, name: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
+    cursor = await connection.execute(_query(name), params)
+    return await cursor.fetchall()
+
+
+async def integration_key(connection: owlrunner.Connection, project_id: UUID) -> str | None:
+    """The API key of the project's RevenueCat integration ("" where it has none), or None without an integration."""
+    rows = await _rows(connection, "integration", {"project_id": project_id})
+    return (rows[0][0] or "").strip() if rows else None
+
+
+async def users(connection: owlrunner.Connection, project_id: UUID) -> list[str]:
+    """The ids of the project's users who are not anonymous, those synced longest ago first."""
+    return [user_id for (user_id,) in await _rows(connection, "users", {"project_id": project_id})]
+
+
+async def save_users(
+    connection: owlrunner.Connection, project_id: UUID, synced: Sequence[SyncedUser]
+) -> list[dict[str, str]]:
+    """Write the users and return, for each that is still there, the attribution that was filled in."""
+    params = {"project_id": project_id, "owned": list(OWNED_KEYS), "users": msgspec.json.encode(synced).decode()}
+    return [filled for _, filled in await _rows(connection, "save_users", params)]

@@ -1,0 +1,168 @@
+"""This is the room for the run itself: who is asked for, by how many workers, and how it ends early when it must."""
+
+import logging
+
+import attrs
+import trio
+
+import owlrunner
+from owlrunner_revenuecat.answers import KeyRefused, RevenueCatError, Unknown
+from owlrunner_revenuecat.api import RevenueCat, open_revenuecat
+from owlrunner_revenuecat.customer import Customer, Names
+from owlrunner_revenuecat.properties import attribution, properties, revenue_cents
+from owlrunner_revenuecat.saving import NotSaved, Saving
+from owlrunner_revenuecat.settings import SyncSettings
+from owlrunner_revenuecat.storage import SyncedUser, integration_key, users
+from owlrunner_revenuecat.tally import Tally
+
+ANONYMOUS = "$RCAnonymousID:"
+"""How ids begin that RevenueCat made up itself; they stand for nobody in particular."""
+LOOK_FOR_CANCEL = 0.2
+"""Seconds between two looks. The workers look too, but one may sit out a pause of a minute."""
+CANCEL_PATIENCE = 3.0
+"""Seconds that users under way get after a cancel request; with the last write, less than the job's cancel_grace."""
+MOST_ERRORS_IN_A_ROW = 50
+"""After so many users RevenueCat counts as down, and the run fails: one that did nothing must not end as completed."""
+
+logger = logging.getLogger(__name__)
+
+
+class IntegrationMissing(owlrunner.OwlRunnerError):
+    """The project has no RevenueCat integration that may be used: create it, enable it, or give it its API key."""
+
+
+async def sync_project(ctx: owlrunner.JobContext, settings: SyncSettings) -> dict[str, object]:
+    """Sync the users of the run's project and return the counters of ``Tally.result``.
+
+    A run that is asked to cancel returns what it has, with ``cancelled_at``. However it ends, what was synced is saved.
+
+    Raises IntegrationMissing, RevenueCatError and NotSaved.
+    """
+    project_id = ctx.project_id
+    if project_id is None:
+        raise IntegrationMissing("RevenueCat integration not found or disabled")
+    async with ctx.connect() as connection:
+        api_key = await integration_key(connection, project_id)
+        everybody = await users(connection, project_id) if api_key else []
+    if api_key is None:
+        raise IntegrationMissing("RevenueCat integration not found or disabled")
+    if not api_key:
+        raise IntegrationMissing("RevenueCat integration has no api_key")
+    wanted = [user_id for user_id in everybody if not user_id.startswith(ANONYMOUS)]
+    tally = Tally(total=len(wanted), skipped_anonymous=len(everybody) - len(wanted))
+    if not wanted:
+        return tally.result()
+    ctx.progress(0, tally.total, "Starting sync...")
+    saving = Saving(ctx, project_id, tally)
+    async with open_revenuecat(settings, api_key) as revenuecat:
+        run = _Run(ctx, revenuecat, tally, saving)
+        try:
+            await run.carry_out(wanted, settings.concurrency)
+            if run.failure is None and not run.cancelled:
+                await saving.save_all()
+        finally:
+            await saving.save_rest()
+    if run.failure is not None:
+        raise run.failure
+    saving.require_saved()
+    return tally.result(cancelled=run.cancelled)
+
+
+@attrs.define
+class _Run:
+    """One sync under way. A failure is kept while the work stops, so that it arrives bare, not in a group of eight."""
+
+    ctx: owlrunner.JobContext
+    revenuecat: RevenueCat
+    tally: Tally
+    saving: Saving
+    cancelled: bool = False
+    failure: owlrunner.OwlRunnerError | None = None
+    errors_in_a_row: int = 0
+    work: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+
+    async def carry_out(self, user_ids: list[str], concurrency: int) -> None:
+        """Sync the users, until all are handled, the run is cancelled, or there is no use in going on."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._save)
+            nursery.start_soon(self._heed_cancel)
+            with self.work:
+                await self._work(user_ids, concurrency)
+            nursery.cancel_scope.cancel()
+
+    async def _work(self, user_ids: list[str], concurrency: int) -> None:
+        try:
+            project_id = await self.revenuecat.project_id()
+            names = await self.revenuecat.names(project_id)
+        except RevenueCatError as error:
+            self._fail(error)
+            return
+        # All ids fit: six hours at RevenueCat's pace are some 40,000 users.
+        send, receive = trio.open_memory_channel[str](len(user_ids))
+        with send:
+            for user_id in user_ids:
+                send.send_nowait(user_id)
+        async with trio.open_nursery() as workers:
+            for _ in range(min(concurrency, len(user_ids))):
+                workers.start_soon(self._worker, receive.clone(), project_id, names)
+            receive.close()
+
+    async def _worker(self, user_ids: trio.MemoryReceiveChannel[str], project_id: str, names: Names) -> None:
+        async with user_ids:
+            async for user_id in user_ids:
+                if self._is_cancelled():
+                    return
+                await self._sync(user_id, project_id, names)
+                self.ctx.progress(self.tally.handled, self.tally.total, self.tally.message())
+
+    async def _sync(self, user_id: str, project_id: str, names: Names) -> None:
+        try:
+            customer = await self.revenuecat.customer(project_id, user_id)
+        except KeyRefused as error:
+            self._fail(error)
+        except Unknown:
+            self.errors_in_a_row = 0
+            self.tally.not_found.add(user_id)
+        except RevenueCatError as error:
+            logger.warning("user %s: %s", user_id, error)
+            self.tally.count_error(user_id, error.code)
+            self.errors_in_a_row += 1
+            if self.errors_in_a_row >= MOST_ERRORS_IN_A_ROW:
+                message = f"RevenueCat failed for {self.errors_in_a_row} users in a row. {error}"
+                self._fail(RevenueCatError(error.code, message))
+        else:
+            self.errors_in_a_row = 0
+            self._take(user_id, customer, names)
+
+    def _take(self, user_id: str, customer: Customer, names: Names) -> None:
+        facts = properties(customer, names)
+        origin = attribution(customer.attributes)
+        cents = revenue_cents(customer)
+        self.saving.add(SyncedUser(user_id, facts, origin, cents))
+        self.tally.count_synced(
+            active=facts["rc_subscriber"] == "true",
+            has_revenue=cents is not None,
+            other_network=customer.attributes is not None and not origin,
+        )
+
+    async def _save(self) -> None:
+        try:
+            await self.saving.keep_saving()
+        except NotSaved as error:
+            self._fail(error)
+
+    async def _heed_cancel(self) -> None:
+        # The context knows no event loop, so there is no event to wait for.
+        while not self._is_cancelled():  # noqa: ASYNC110
+            await trio.sleep(LOOK_FOR_CANCEL)
+        await trio.sleep(CANCEL_PATIENCE)
+        self.work.cancel()
+
+    def _is_cancelled(self) -> bool:
+        self.cancelled = self.cancelled or self.ctx.is_cancelled()
+        return self.cancelled
+
+    def _fail(self, error: owlrunner.OwlRunnerError) -> None:
+        if self.failure is None:
+            self.failure = error
+        self.work.cancel()

@@ -1,0 +1,428 @@
+"""The whole job type: the handler against the stand-in over real sockets, and a real database."""
+
+import contextlib
+import logging
+import traceback
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import attrs
+import pytest
+import trio
+
+from owlrunner import Connection, JobContext, Progress
+from owlrunner.demo.customers import app_user_ids, customers
+from owlrunner.demo.revenuecat import Fault, StandIn, serve
+from owlrunner.errors import DatabaseUnavailable
+from owlrunner.storage.postgres import Database
+from owlrunner_revenuecat import revenuecat_sync_job
+from owlrunner_revenuecat.answers import KeyRefused, RevenueCatError
+from owlrunner_revenuecat.rate_limit import TokenBucket
+from owlrunner_revenuecat.saving import NotSaved
+from owlrunner_revenuecat.settings import SyncSettings
+from owlrunner_revenuecat.sync import IntegrationMissing
+
+QUICK = SyncSettings(customer_requests_per_minute=100_000, configuration_requests_per_minute=100_000, retry_delay=0.001)
+
+
+@attrs.define
+class World:
+    """A project with an integration, a RevenueCat, and the job type that brings the one to the other."""
+
+    db: Database
+    standin: StandIn
+    settings: SyncSettings
+    project_id: UUID
+    progress: list[Progress] = attrs.field(factory=list)
+
+    async def execute(self, statement: str, *params: Any) -> list[tuple[Any, ...]]:
+        """Run one statement and return its rows."""
+        async with self.db.session() as session:
+            cursor = await session.connection.execute(statement.encode(), params)
+            return await cursor.fetchall() if cursor.description is not None else []
+
+    async def add_users(self, *user_ids: str, properties: str = "{}") -> None:
+        """Add users to the project."""
+        statement = """insert into app_users (project_id, user_id, is_anonymous, properties)
+            select %s, u, u like 'owl\\_anon\\_%%', %s::jsonb from unnest(%s::text[]) u"""
+        await self.execute(statement, self.project_id, properties, list(user_ids))
+
+    async def properties(self, user_id: str) -> dict[str, str]:
+        """What a user has."""
+        rows = await self.execute("select properties from app_users where user_id = %s", user_id)
+        found: dict[str, str] = rows[0][0]
+        return found
+
+    async def synced_users(self) -> list[str]:
+        """Who has been written."""
+        rows = await self.execute("select user_id from app_users where revenue_synced_at is not null order by user_id")
+        return [user_id for (user_id,) in rows]
+
+    def context(
+        self, on_progress: Callable[[JobContext, Progress], None] | None = None, connect: Any = None
+    ) -> JobContext:
+        """A run of the project, whose progress is kept."""
+
+        def on_news(ctx: JobContext) -> None:
+            if ctx.last_progress is not None:
+                self.progress.append(ctx.last_progress)
+                if on_progress is not None:
+                    on_progress(ctx, ctx.last_progress)
+
+        return JobContext(
+            run_id=uuid4(),
+            job_type="revenuecat_sync",
+            project_id=self.project_id,
+            team_id=uuid4(),
+            attempt=1,
+            connect=connect or self.db.dedicated,
+            on_news=on_news,
+        )
+
+    async def sync(self, ctx: JobContext | None = None, **settings: Any) -> dict[str, Any]:
+        """Run the handler."""
+        job_type = revenuecat_sync_job(attrs.evolve(self.settings, **settings))
+        result: dict[str, Any] = await job_type(ctx or self.context())
+        return result
+
+
+@pytest.fixture
+async def world(db: Database, nursery: trio.Nursery) -> World:
+    """A world in which everything works, without users."""
+    standin = StandIn(customers(24), api_key="sk_of_this_project")
+    url = await nursery.start(serve, standin)
+    world = World(db, standin, attrs.evolve(QUICK, api_url=url), uuid4())
+    ((team_id,),) = await world.execute("insert into teams (name, slug) values ('T', 't') returning id")
+    await world.execute(
+        "insert into projects (id, team_id, name, slug) values (%s, %s, 'P', 'p')", world.project_id, team_id
+    )
+    integration = "insert into project_integrations (project_id, provider, config) values (%s, 'revenuecat', %s::jsonb)"
+    await world.execute(integration, world.project_id, '{"api_key": "sk_of_this_project"}')
+    return world
+
+
+async def test_every_user_is_synced_and_counted(world: World) -> None:
+    """All users that RevenueCat knows are written, and the result counts them and everybody else."""
+    await world.add_users(*app_user_ids(24, unknown=12, anonymous=3, made_up=2))
+    result = await world.sync()
+    named = result.pop("not_found_users")
+    rows = await world.execute("select count(*) from app_users where properties ->> 'rc_subscriber' = 'true'")
+    assert result == {
+        "total": 36,
+        "synced": 24,
+        "skipped": 12,
+        "skipped_anonymous": 2,
+        "active": rows[0][0],
+        "inactive": 24 - rows[0][0],
+        "not_found": 12,
+        "errors": 0,
+        "attribution_synced": 4,
+        "attribution_enriched_existing": 0,
+        "attribution_marked_organic": 18,
+        "attribution_skipped_no_asa": 2,
+        "revenue_filled": 24,
+        "revenue_skipped": 0,
+    }
+    assert len(named) == 11
+    assert named[-1] == "...and 2 more"
+    assert set(named[:10]) < {f"user_unknown_{number:03}" for number in range(1, 13)}
+    assert await world.synced_users() == sorted(world.standin.customers)
+
+
+async def test_progress_is_told_from_start_to_end(world: World) -> None:
+    """Progress begins with 0 of all, counts every user once, and says what was found."""
+    await world.add_users(*app_user_ids(12, unknown=2, anonymous=1, made_up=1))
+    result = await world.sync()
+    assert world.progress[0] == Progress(0, 14, "Starting sync...")
+    assert sorted(progress.processed for progress in world.progress[1:]) == list(range(1, 15))
+    message = f"Synced 12 ({result['active']} active, {result['inactive']} inactive), 2 not found, 0 errors"
+    assert world.progress[-1] == Progress(14, 14, message)
+
+
+async def test_properties_are_merged(world: World) -> None:
+    """What others wrote stays, what the sync decides is new, and what no longer applies of it is gone."""
+    await world.add_users(
+        "user_0001",
+        "user_0012",
+        properties='{"plan": "x", "rc_status": "old", "rc_product": "old", "rc_last_purchase": "1"}',
+    )
+    await world.sync()
+    assert await world.properties("user_0001") == {
+        "plan": "x",
+        "rc_last_purchase": "1",
+        "rc_subscriber": "true",
+        "rc_status": "active",
+        "rc_entitlements": "pro",
+        "rc_product": "app.pro.monthly",
+        "rc_period_type": "normal",
+        "rc_billing_period": "monthly",
+        "rc_will_renew": "true",
+        "rc_total_revenue_usd": "59.94",
+        "attribution_source": "none",
+    }
+    found = await world.properties("user_0012")
+    assert (found["rc_status"], found["rc_subscriber"], found["plan"]) == ("expired", "false", "x")
+    assert "rc_product" not in found
+    rows = await world.execute("select user_id, total_revenue_usd_cents from app_users order by user_id")
+    assert rows == [("user_0001", 5994), ("user_0012", 0)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "counter"),
+    [
+        ("{}", ("apple_search_ads", "Spring"), "attribution_synced"),
+        ('{"attribution_source": "none"}', ("apple_search_ads", "Spring"), "attribution_synced"),
+        ('{"attribution_source": ""}', ("apple_search_ads", "Spring"), "attribution_synced"),
+        ('{"attribution_source": null}', ("apple_search_ads", "Spring"), "attribution_synced"),
+        (
+            '{"attribution_source": "apple_search_ads", "asa_campaign_name": "Mine"}',
+            ("apple_search_ads", "Mine"),
+            "attribution_enriched_existing",
+        ),
+    ],
+)
+async def test_attribution_fills_only_what_is_unset(
+    world: World, before: str, after: tuple[str, str], counter: str
+) -> None:
+    """An origin that the app told is kept, "none" gives way to a known one, and missing details are filled in."""
+    await world.add_users("user_0002", properties=before)
+    result = await world.sync()
+    found = await world.properties("user_0002")
+    assert (found["attribution_source"], found["asa_campaign_name"]) == after
+    assert {key for key, count in result.items() if key.startswith("attribution_") and count} == {counter}
+
+
+async def test_an_origin_is_never_replaced_by_none(world: World) -> None:
+    """A user without network at RevenueCat keeps the origin that the app told."""
+    await world.add_users("user_0001", properties='{"attribution_source": "newsletter"}')
+    result = await world.sync()
+    assert (await world.properties("user_0001"))["attribution_source"] == "newsletter"
+    assert result["attribution_marked_organic"] == 0
+
+
+async def test_other_projects_are_left_alone(world: World) -> None:
+    """A user of the same id in another project is not touched."""
+    await world.add_users("user_0001")
+    ((other,),) = await world.execute(
+        "insert into projects (team_id, name, slug) select team_id, 'Q', 'q' from projects returning id"
+    )
+    await world.execute(
+        "insert into app_users (project_id, user_id, is_anonymous) values (%s, 'user_0001', false)", other
+    )
+    await world.sync()
+    rows = await world.execute("select properties from app_users where project_id = %s", other)
+    assert rows == [({},)]
+
+
+async def test_users_synced_longest_ago_come_first(world: World) -> None:
+    """A sync begins with the users that were never synced, then those of the longest time ago."""
+    await world.add_users("user_0001", "user_0002", "user_0003")
+    await world.execute("update app_users set revenue_synced_at = now() where user_id = 'user_0001'")
+    await world.execute("update app_users set revenue_synced_at = now() - interval '1 day' where user_id = 'user_0002'")
+    await world.sync(concurrency=1)
+    order = [path.split("/")[5] for path in world.standin.paths if path.endswith("active_entitlements")]
+    assert order == ["user_0003", "user_0002", "user_0001"]
+
+
+async def test_only_so_many_requests_run_at_once(world: World) -> None:
+    """Users are asked for side by side, but never more than ``concurrency`` at once."""
+    world.standin.latency = 0.01
+    await world.add_users(*world.standin.customers)
+    await world.sync(concurrency=3)
+    assert world.standin.most_at_once == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "delete from project_integrations",
+        "update project_integrations set enabled = false",
+        "update project_integrations set deleted_at = now()",
+        "update project_integrations set provider = 'other'",
+    ],
+)
+async def test_without_an_integration_the_run_fails(world: World, change: str) -> None:
+    """No integration, or one that is switched off or deleted, fails the run before RevenueCat is asked."""
+    await world.add_users("user_0001")
+    await world.execute(change)
+    with pytest.raises(IntegrationMissing, match=r"^RevenueCat integration not found or disabled$"):
+        await world.sync()
+    assert world.standin.requests == 0
+
+
+async def test_without_users_there_is_nothing_to_do(world: World) -> None:
+    """A project with anonymous users alone is done at once, without progress and without asking RevenueCat."""
+    await world.add_users("owl_anon_1", "$RCAnonymousID:1")
+    result = await world.sync()
+    assert (result["total"], result["synced"], result["skipped_anonymous"]) == (0, 0, 1)
+    assert (world.progress, world.standin.requests) == ([], 0)
+
+
+@pytest.mark.parametrize(("key", "status"), [("sk_wrong", 401), ("sk_forbidden", 403)])
+async def test_a_refused_key_fails_the_run(world: World, key: str, status: int) -> None:
+    """A key that RevenueCat refuses fails the run with RevenueCat's words after a single request."""
+    await world.add_users("user_0001")
+    await world.execute("update project_integrations set config = jsonb_build_object('api_key', %s::text)", key)
+    with pytest.raises(KeyRefused, match=f"RevenueCat answered {status}: .*API key"):
+        await world.sync()
+    assert world.standin.requests == 1
+
+
+async def test_a_key_refused_on_the_way_keeps_what_was_synced(world: World) -> None:
+    """When the key is revoked in the middle, the run fails bare, and the users synced before it are in the database."""
+    await world.add_users(*world.standin.customers)
+    world.standin.faults = [Fault(kind="active_entitlements", status=403, after=5)]
+    with pytest.raises(KeyRefused):
+        await world.sync(concurrency=1)
+    assert len(await world.synced_users()) == 5
+    assert world.standin.by_kind["active_entitlements"] == 6
+
+
+async def test_an_unresolvable_project_fails_the_run(world: World) -> None:
+    """When RevenueCat's project cannot be learned, the run fails with the reason."""
+    await world.add_users("user_0001")
+    world.standin.faults = [Fault(kind="projects", status=500)]
+    with pytest.raises(RevenueCatError, match="RevenueCat answered 500: made to fail"):
+        await world.sync()
+
+
+async def test_users_that_fail_are_counted_and_named(world: World) -> None:
+    """A user about whom RevenueCat keeps failing is an error in the result, keeps his properties, and stops nobody else."""
+    await world.add_users("user_0001", "user_0002", "user_0003", "user_0004")
+    world.standin.faults = [
+        Fault(customer="user_0001", status=500),
+        Fault(customer="user_0003", kind="purchases", body=b"{"),
+    ]
+    result = await world.sync()
+    assert (result["synced"], result["errors"], result["skipped"]) == (2, 2, 2)
+    assert result["error_status_counts"] == {"500": 1, "malformed": 1}
+    assert sorted(result["error_users"]) == ["user_0001", "user_0003"]
+    assert await world.synced_users() == ["user_0002", "user_0004"]
+
+
+async def test_a_revenuecat_that_is_down_fails_the_run(world: World) -> None:
+    """A run in which user after user fails does not end as completed: it stops and fails."""
+    await world.add_users(*(f"user_{number}" for number in range(60)))
+    world.standin.faults = [Fault(kind="active_entitlements", status=503)]
+    with pytest.raises(RevenueCatError, match="50 users in a row"):
+        await world.sync(max_tries=1)
+
+
+async def test_a_429_loses_no_user(world: World) -> None:
+    """Users who meet a 429 are synced after the pause like all others."""
+    await world.add_users(*world.standin.customers)
+    world.standin.faults = [Fault(kind="subscriptions", status=429, backoff_ms=100, times=2)]
+    result = await world.sync()
+    assert (result["synced"], result["errors"]) == (24, 0)
+    assert world.standin.by_status[429] == 2
+
+
+async def test_a_cancelled_run_keeps_its_partial_result(world: World) -> None:
+    """A cancel request ends the run after the user under way, with the result so far and those users written."""
+    await world.add_users(*world.standin.customers)
+
+    def cancel(ctx: JobContext, progress: Progress) -> None:
+        if progress.processed == 5:
+            ctx.ask_cancel()
+
+    result = await world.sync(world.context(cancel), concurrency=1)
+    assert (result["cancelled_at"], result["synced"], result["total"]) == (5, 5, 24)
+    assert len(await world.synced_users()) == 5
+
+
+async def test_a_cancel_does_not_wait_for_revenuecat(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is cancelled while its workers sit out a 429 returns what it has, long before the pause is over."""
+    monkeypatch.setattr("owlrunner_revenuecat.sync.CANCEL_PATIENCE", 0.1)
+    ctx = world.context()
+    pause = TokenBucket.pause
+
+    def pause_and_cancel(bucket: TokenBucket, seconds: float) -> None:
+        pause(bucket, seconds)
+        ctx.ask_cancel()
+
+    monkeypatch.setattr(TokenBucket, "pause", pause_and_cancel)
+    await world.add_users("user_0001", "user_0002")
+    world.standin.faults = [Fault(kind="active_entitlements", status=429, backoff_ms=60_000, after=1)]
+    with trio.fail_after(30):
+        result = await world.sync(ctx, concurrency=1)
+    assert (result["cancelled_at"], result["synced"]) == (1, 1)
+    assert await world.synced_users() == ["user_0001"]
+
+
+async def test_trios_cancelled_saves_what_was_synced(world: World) -> None:
+    """A run that is ended from outside passes the cancellation on at once, and still writes the users it had synced."""
+    await world.add_users(*world.standin.customers)
+    with trio.CancelScope() as ended:
+        await world.sync(
+            world.context(lambda _, progress: ended.cancel() if progress.processed == 7 else None), concurrency=1
+        )
+    assert ended.cancelled_caught
+    assert len(await world.synced_users()) == 7
+
+
+@pytest.mark.parametrize(("save_every", "latency"), [(0.01, 0.01), (0.2, 0)], ids=["in the middle", "at the end"])
+async def test_a_database_that_is_away_for_a_while_loses_no_user(
+    world: World, monkeypatch: pytest.MonkeyPatch, save_every: float, latency: float
+) -> None:
+    """Writes that fail are made again, while RevenueCat is asked on and after it, and the run completes."""
+    monkeypatch.setattr("owlrunner_revenuecat.saving.SAVE_EVERY", save_every)
+    opened = 0
+
+    @contextlib.asynccontextmanager
+    async def connect() -> AsyncIterator[Connection]:
+        nonlocal opened
+        opened += 1
+        if opened in (2, 3):
+            raise DatabaseUnavailable("away")
+        async with world.db.dedicated() as connection:
+            yield connection
+
+    await world.add_users(*world.standin.customers)
+    world.standin.latency = latency
+    result = await world.sync(world.context(connect=connect))
+    assert opened > 3
+    assert result["synced"] == 24
+    assert len(await world.synced_users()) == 24
+
+
+async def test_users_who_cannot_be_written_fail_the_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run whose users the database does not take for too long fails, and says how many they are."""
+    monkeypatch.setattr("owlrunner_revenuecat.saving.SAVE_EVERY", 0.01)
+    monkeypatch.setattr("owlrunner_revenuecat.saving.OUTAGE_PATIENCE", 0.05)
+    opened = 0
+
+    @contextlib.asynccontextmanager
+    async def connect() -> AsyncIterator[Connection]:
+        nonlocal opened
+        opened += 1
+        if opened > 1:
+            raise DatabaseUnavailable("away for good")
+        async with world.db.dedicated() as connection:
+            yield connection
+
+    await world.add_users("user_0001", "user_0002")
+    with pytest.raises(NotSaved, match="2 synced users could not be written: away for good"):
+        await world.sync(world.context(connect=connect))
+
+
+async def test_the_key_never_leaves_its_place(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """The API key is in no log line, progress message, result or error, even when RevenueCat repeats it."""
+    caplog.set_level(logging.DEBUG)
+    key = "sk_of_this_project"
+    await world.add_users("user_0001", "user_0002")
+    world.standin.faults = [Fault(customer="user_0001", status=400, body=f'{{"message": "what is {key}?"}}'.encode())]
+    result = await world.sync()
+    world.standin.faults = [Fault(status=401, body=f"bad {key}".encode())]
+    with pytest.raises(KeyRefused, match=r"bad \*\*\*\*") as caught:
+        await world.sync()
+    assert result["errors"] == 1
+    assert "what is ****?" in caplog.text
+    for told in (
+        caplog.text,
+        str(result),
+        str(world.progress),
+        repr(caught.value),
+        "".join(traceback.format_exception(caught.value)),
+    ):
+        assert key not in told
