@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,10 +24,10 @@ def decode(raw: object, wanted: type[T], *, where: str, strict: bool = True) -> 
     msgspec ignores them for attrs classes, and a misspelt key that is silently dropped costs somebody an evening.
     """
     try:
-        value = msgspec.convert(raw, wanted, strict=strict)
+        value = msgspec.convert(raw, wanted, strict=strict, dec_hook=_read_path)
     except msgspec.ValidationError as error:
         raise Undecodable(_sentence(str(error), where)) from None
-    for path in unknown_keys(raw, msgspec.to_builtins(value)):
+    for path in unknown_keys(raw, msgspec.to_builtins(value, enc_hook=str)):
         raise Undecodable(f"{where}{path}: unknown key")
     return value
 
@@ -65,6 +66,13 @@ def storable_json(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {storable_json(key): storable_json(part) for key, part in value.items()}
     return [storable_json(part) for part in value] if isinstance(value, list) else value
+
+
+def _read_path(wanted: type[Any], raw: Any) -> Path:
+    """A path where one is wanted: the one type of ours that msgspec does not know."""
+    if wanted is Path and isinstance(raw, str):
+        return Path(raw)
+    raise TypeError(f"expected {wanted.__name__}, got {type(raw).__name__}")
 
 
 def _sentence(complaint: str, where: str) -> str:

@@ -1,6 +1,6 @@
 """P3: a cancel request reaches the handler on any server, and what it waits for in PostgreSQL ends too."""
 
-from conftest import Door
+from serving import Door, Serve, StartProcess
 
 from owlrunner.job_run import RunStatus
 
@@ -14,7 +14,7 @@ async def test_a_pending_run_is_cancelled_at_once(door: Door) -> None:
     assert run.completed_at is not None
 
 
-async def test_a_polite_handler_leaves_with_its_partial_result(door: Door, serve) -> None:
+async def test_a_polite_handler_leaves_with_its_partial_result(door: Door, serve: Serve) -> None:
     """is_cancelled() tells true at once, long before the grace is over, and what the handler returns is kept."""
     await serve()
     run_id = await door.trigger("polite", params={"steps": 10_000, "seconds": 0.01})
@@ -24,7 +24,7 @@ async def test_a_polite_handler_leaves_with_its_partial_result(door: Door, serve
     assert 3 <= run.result["done"] < 10_000
 
 
-async def test_a_deaf_handler_is_cut(door: Door, serve) -> None:
+async def test_a_deaf_handler_is_cut(door: Door, serve: Serve) -> None:
     """A handler that never looks is ended by Trio's Cancelled."""
     await serve()
     run_id = await door.trigger("deaf")
@@ -33,7 +33,7 @@ async def test_a_deaf_handler_is_cut(door: Door, serve) -> None:
     await door.until(run_id, RunStatus.CANCELLED)
 
 
-async def test_the_request_crosses_servers(door: Door, server_process) -> None:
+async def test_the_request_crosses_servers(door: Door, server_process: StartProcess) -> None:
     """A request made here reaches the handler in another process."""
     await server_process("other").ready()
     run_id = await door.trigger("deaf")
@@ -42,7 +42,7 @@ async def test_the_request_crosses_servers(door: Door, server_process) -> None:
     await door.until(run_id, RunStatus.CANCELLED)
 
 
-async def test_polling_hears_it_too(door: Door, serve) -> None:
+async def test_polling_hears_it_too(door: Door, serve: Serve) -> None:
     """Without the doorbell a claim and a cancel request are found by looking."""
     await serve(wakeups="poll", poll_interval=0.05)
     run_id = await door.trigger("deaf")
@@ -51,9 +51,12 @@ async def test_polling_hears_it_too(door: Door, serve) -> None:
     await door.until(run_id, RunStatus.CANCELLED)
 
 
-async def test_the_query_is_cancelled_in_postgresql(door: Door, serve) -> None:
+async def test_the_query_is_cancelled_in_postgresql(door: Door, serve: Serve) -> None:
     """A statement that the handler waits for has ended in the server when the run is cancelled."""
-    running = "select count(*) from pg_stat_activity where query like '%%in_a_query%%' and state = 'active' and pid <> pg_backend_pid()"
+    running = (
+        "select count(*) from pg_stat_activity"
+        " where query like '%%in_a_query%%' and state = 'active' and pid <> pg_backend_pid()"
+    )
     await serve()
     run_id = await door.trigger("in_a_query")
     await door.until_told(run_id, "asking")
@@ -62,7 +65,7 @@ async def test_the_query_is_cancelled_in_postgresql(door: Door, serve) -> None:
     assert await door.sql(running) == [(0,)]
 
 
-async def test_a_run_between_two_attempts_is_cancelled_at_once(door: Door, serve) -> None:
+async def test_a_run_between_two_attempts_is_cancelled_at_once(door: Door, serve: Serve) -> None:
     """A run that waits for its retry is pending, so nothing has to end first."""
     await serve()
     run_id = await door.trigger("long_wait")

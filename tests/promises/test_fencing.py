@@ -4,7 +4,7 @@ import signal
 from uuid import UUID, uuid4
 
 import pytest
-from conftest import Door
+from serving import Door, StartProcess
 
 from owlrunner.context import LogLine
 from owlrunner.job_run import Outcome, Progress, RunStatus
@@ -48,8 +48,8 @@ async def test_a_buried_server_claims_nothing(door: Door) -> None:
         assert await job_runs.claim_pending(session, server_id, ["polite"], 1) == []
 
 
-async def test_a_server_that_was_away_too_long_loses_its_run(door: Door, server_process) -> None:
-    """Stopped past its lease, a server comes back to find its run failed by another: it cancels its handler, writes nothing, and goes on."""
+async def test_a_server_that_was_away_too_long_loses_its_run(door: Door, server_process: StartProcess) -> None:
+    """Stopped past its lease, a server returns to a run failed by another: it writes nothing, and goes on."""
     first = server_process("first", lease=2)
     await first.ready()
     run_id = await door.trigger("polite", params={"steps": 100_000, "seconds": 0.01})

@@ -1,13 +1,13 @@
 """P4 and P8: the status that is stored is how the run ended, and its progress is the last that was told."""
 
 import pytest
-from conftest import OPERATOR, Door
+from serving import OPERATOR, Door, Serve
 
 from owlrunner.context import MAX_LOG_LINES
 from owlrunner.job_run import RunStatus
 
 
-async def test_completed_with_result_and_full_progress(door: Door, serve) -> None:
+async def test_completed_with_result_and_full_progress(door: Door, serve: Serve) -> None:
     """A handler that returns completes; its progress is raised to the total."""
     await serve()
     run = await door.until(await door.trigger("polite", params={"steps": 5}), RunStatus.COMPLETED)
@@ -18,7 +18,7 @@ async def test_completed_with_result_and_full_progress(door: Door, serve) -> Non
     assert run.created_at <= run.started_at <= run.completed_at
 
 
-async def test_attempts_go_on_until_one_succeeds(door: Door, serve) -> None:
+async def test_attempts_go_on_until_one_succeeds(door: Door, serve: Serve) -> None:
     """Failed attempts stand in the log with their traceback; the run completes on the third."""
     await serve()
     run_id = await door.trigger("third_time_lucky")
@@ -29,7 +29,7 @@ async def test_attempts_go_on_until_one_succeeds(door: Door, serve) -> None:
     assert all("Traceback" in line.message for line in lines)
 
 
-async def test_a_cancel_that_came_too_late_leaves_completed(door: Door, serve) -> None:
+async def test_a_cancel_that_came_too_late_leaves_completed(door: Door, serve: Serve) -> None:
     """A request that the handler never noticed before it returned does not change how it ended."""
     await serve()
     run_id = await door.trigger("unseeing", params={"seconds": 0.5})
@@ -39,14 +39,14 @@ async def test_a_cancel_that_came_too_late_leaves_completed(door: Door, serve) -
     assert run.cancel_requested_at is not None
 
 
-async def test_a_result_that_no_json_can_hold_does_not_fail_the_run(door: Door, serve) -> None:
+async def test_a_result_that_no_json_can_hold_does_not_fail_the_run(door: Door, serve: Serve) -> None:
     """The work is done, so the run is completed, and the result says why it is not there."""
     await serve()
     run = await door.until(await door.trigger("odd_result"), RunStatus.COMPLETED)
     assert "object" in run.result["unstorable"]
 
 
-async def test_progress_costs_few_writes(door: Door, serve) -> None:
+async def test_progress_costs_few_writes(door: Door, serve: Serve) -> None:
     """A handler that tells progress 50,000 times causes a handful of row writes, and the last value is stored."""
     await serve()
     await door.sql("create table writes (n int)")
@@ -54,7 +54,9 @@ async def test_progress_costs_few_writes(door: Door, serve) -> None:
         create function count_writes() returns trigger language plpgsql as
             $$ begin insert into writes values (1); return null; end $$
     """)
-    await door.sql("create trigger count_writes after update of progress on job_runs for each row execute function count_writes()")
+    await door.sql(
+        "create trigger count_writes after update of progress on job_runs for each row execute function count_writes()"
+    )
     run = await door.until(await door.trigger("chatty", params={"steps": 50_000}), RunStatus.COMPLETED)
     assert run.progress == {"processed": 50_000, "total": 50_000, "message": "talking"}
     [(writes,)] = await door.sql("select count(*) from writes")
@@ -64,7 +66,7 @@ async def test_progress_costs_few_writes(door: Door, serve) -> None:
     assert writes <= 3 + 4 * (run.completed_at - run.started_at).total_seconds()
 
 
-async def test_logs_are_kept_and_capped(door: Door, serve) -> None:
+async def test_logs_are_kept_and_capped(door: Door, serve: Serve) -> None:
     """Lines of ctx.log, of other loggers and of threads are stored in order; past the cap one line says so."""
     await serve()
     run_id = await door.trigger("logs_a_lot", params={"steps": MAX_LOG_LINES + 50})
@@ -77,7 +79,7 @@ async def test_logs_are_kept_and_capped(door: Door, serve) -> None:
 
 
 @pytest.mark.parametrize("job_type", ["exits", "raises_group"])
-async def test_a_handler_ends_nothing_but_its_run(door: Door, serve, job_type: str) -> None:
+async def test_a_handler_ends_nothing_but_its_run(door: Door, serve: Serve, job_type: str) -> None:
     """P12: sys.exit(), or a group of exceptions, fails that run; the server goes on with the next."""
     await serve()
     run = await door.until(await door.trigger(job_type), RunStatus.FAILED)

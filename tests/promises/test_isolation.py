@@ -1,11 +1,11 @@
 """P12: one handler's misbehaviour is its own; one that blocks the event loop is named, and lapses nobody's lease."""
 
-from conftest import Door
+from serving import Door, StartProcess
 
 from owlrunner.job_run import RunStatus
 
 
-async def test_a_blocking_handler_lapses_no_lease_and_is_named(door: Door, server_process) -> None:
+async def test_a_blocking_handler_lapses_no_lease_and_is_named(door: Door, server_process: StartProcess) -> None:
     """With a lease of 2 s a handler blocks the loop for 7: no run is lost, and the log names job type, file, line and duration."""
     blocked = server_process("blocked", lease=2)
     await blocked.ready()
@@ -24,7 +24,7 @@ async def test_a_blocking_handler_lapses_no_lease_and_is_named(door: Door, serve
     await blocked.logged("blocked the event loop for")
 
 
-async def test_a_hopelessly_blocked_server_gives_up_its_runs(door: Door, server_process) -> None:
+async def test_a_hopelessly_blocked_server_gives_up_its_runs(door: Door, server_process: StartProcess) -> None:
     """Past stall_limit the heartbeat stops, and another server takes over."""
     blocked = server_process("blocked", lease=2, stall_limit=2)
     await blocked.ready()

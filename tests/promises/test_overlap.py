@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 import trio
-from conftest import OPERATOR, Door
+from serving import OPERATOR, Door, Serve, StartProcess
 
 from owlrunner.actor import ApiKeyActor
 from owlrunner.errors import RunAlreadyActive
@@ -12,7 +12,9 @@ from owlrunner.job_run import JobRun, RunStatus
 from owlrunner.jobs import TriggerRequest
 
 
-async def trigger_many(door: Door, count: int, team: UUID | None, wanted: TriggerRequest) -> tuple[list[JobRun], list[UUID]]:
+async def trigger_many(
+    door: Door, count: int, team: UUID | None, wanted: TriggerRequest
+) -> tuple[list[JobRun], list[UUID]]:
     """Trigger at the same instant; returns the runs created and the ids that duplicates were told."""
     created: list[JobRun] = []
     told: list[UUID] = []
@@ -58,7 +60,7 @@ async def test_overlap_allow_is_not_guarded(door: Door) -> None:
     assert told == []
 
 
-async def test_the_slot_is_free_only_when_the_work_has_ended(door: Door, serve) -> None:
+async def test_the_slot_is_free_only_when_the_work_has_ended(door: Door, serve: Serve) -> None:
     """A cancelled run that is still cleaning up keeps its slot; the moment it has ended the next may start."""
     await serve()
     run_id = await door.trigger("slow_to_leave")
@@ -72,7 +74,7 @@ async def test_the_slot_is_free_only_when_the_work_has_ended(door: Door, serve) 
     assert await door.trigger("slow_to_leave") != run_id
 
 
-async def test_a_run_that_waits_for_its_retry_keeps_its_slot(door: Door, serve) -> None:
+async def test_a_run_that_waits_for_its_retry_keeps_its_slot(door: Door, serve: Serve) -> None:
     """Between two attempts the run is pending, and a second one is refused."""
     await serve()
     run_id = await door.trigger("long_wait")
@@ -82,7 +84,7 @@ async def test_a_run_that_waits_for_its_retry_keeps_its_slot(door: Door, serve) 
     assert refused.value.existing_run_id == run_id
 
 
-async def test_max_running_holds_over_all_servers(door: Door, server_process) -> None:
+async def test_max_running_holds_over_all_servers(door: Door, server_process: StartProcess) -> None:
     """With max_running=2, two servers with room for many never run three at once, and all runs get their turn."""
     for name in ("a", "b"):
         await server_process(name).ready()

@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 import trio
-from conftest import OPERATOR, Door
+from serving import OPERATOR, Door, Serve, StartProcess
 
 from owlrunner.job_run import RunStatus
 from owlrunner.jobs import TriggerRequest
@@ -13,7 +13,7 @@ from owlrunner.storage.servers import Registration
 RESTARTED = "Server restarted during execution"
 
 
-async def test_a_killed_servers_run_is_failed_at_the_restart(door: Door, server_process) -> None:
+async def test_a_killed_servers_run_is_failed_at_the_restart(door: Door, server_process: StartProcess) -> None:
     """After SIGKILL the restarted server of the same name fails the run at once, and the slot is free."""
     server = server_process("a")
     await server.ready()
@@ -26,7 +26,7 @@ async def test_a_killed_servers_run_is_failed_at_the_restart(door: Door, server_
     assert await door.trigger("deaf") != run_id
 
 
-async def test_a_living_servers_run_is_left_alone(door: Door, server_process) -> None:
+async def test_a_living_servers_run_is_left_alone(door: Door, server_process: StartProcess) -> None:
     """Another server that starts beside it changes nothing of a run in progress, or of one that waits for its turn."""
     await server_process("a", capacity=1).ready()
     running = await door.trigger("deaf")
@@ -37,7 +37,7 @@ async def test_a_living_servers_run_is_left_alone(door: Door, server_process) ->
     assert (await door.view(waiting)).status is RunStatus.PENDING
 
 
-async def test_another_server_takes_over_when_the_lease_runs_out(door: Door, server_process) -> None:
+async def test_another_server_takes_over_when_the_lease_runs_out(door: Door, server_process: StartProcess) -> None:
     """Nobody has to restart anything: a living server finds the dead one by its lease."""
     dead = server_process("dead", lease=2)
     await dead.ready()
@@ -51,7 +51,7 @@ async def test_another_server_takes_over_when_the_lease_runs_out(door: Door, ser
     assert (await door.until(requeued, RunStatus.COMPLETED)).result == {"attempt": 2}
 
 
-async def test_what_waited_while_nobody_was_there_is_failed(door: Door, serve) -> None:
+async def test_what_waited_while_nobody_was_there_is_failed(door: Door, serve: Serve) -> None:
     """Due pending runs end at the start of the only server; later ones, requeueing ones and those with retries stay."""
     due = await door.trigger("deaf")
     later = await door.trigger("polite", run_at="1h")
@@ -64,7 +64,7 @@ async def test_what_waited_while_nobody_was_there_is_failed(door: Door, serve) -
     await door.until(retrying, RunStatus.COMPLETED)
 
 
-async def test_recovery_has_happened_when_the_port_opens(door: Door, server_process) -> None:
+async def test_recovery_has_happened_when_the_port_opens(door: Door, server_process: StartProcess) -> None:
     """Nobody can trigger a run through a server whose recovery is still to come: ready means recovered."""
     first = server_process("a")
     await first.ready()
@@ -103,7 +103,7 @@ async def test_a_lost_answer_to_a_claim_loses_no_run(door: Door) -> None:
     assert (await door.view(known)).status is RunStatus.RUNNING
 
 
-async def test_cancel_requests_survive_the_restart(door: Door, server_process) -> None:
+async def test_cancel_requests_survive_the_restart(door: Door, server_process: StartProcess) -> None:
     """A run whose cancel was requested is not started again by recovery, though it could be requeued."""
     server = server_process("a")
     await server.ready()

@@ -24,7 +24,7 @@ async def one(db: Database, statement: str, *params: object) -> object:
 
 async def test_a_query_answers(db: Database) -> None:
     """Parameters go there, values come back, JSON is decoded."""
-    assert await one(db, 'select jsonb_build_object(\'a\', %s::int, \'b\', %s::text)', 1, "ü") == {"a": 1, "b": "ü"}
+    assert await one(db, "select jsonb_build_object('a', %s::int, 'b', %s::text)", 1, "ü") == {"a": 1, "b": "ü"}
 
 
 async def test_large_values_go_both_ways(db: Database) -> None:
@@ -52,7 +52,7 @@ async def test_cancelling_cancels_in_the_server_and_keeps_the_connection(db: Dat
         assert scope.cancelled_caught
         assert late < 0.1
         assert session.connection.pgconn.transaction_status == pq.TransactionStatus.IDLE
-        assert await session.connection.execute("select 1")
+        await session.connection.execute("select 1")
     assert await one(db, RUNNING.format(mark="mark_a")) == 0
     assert await one(db, "select pg_backend_pid()") == pid
 
@@ -136,8 +136,12 @@ async def test_names_are_resolved_without_blocking() -> None:
 
 async def test_a_silent_server_does_not_hang_us() -> None:
     """A port that accepts and says nothing is given up after connect_timeout."""
+
+    async def say_nothing(_: trio.SocketStream) -> None:
+        await trio.sleep_forever()
+
     async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(trio.serve_tcp, lambda stream: trio.sleep_forever(), 0)
+        listeners = await nursery.start(trio.serve_tcp, say_nothing, 0)
         port = listeners[0].socket.getsockname()[1]
         async with Database(f"postgresql://nobody@127.0.0.1:{port}/none", connect_timeout=1.0) as db:
             with pytest.raises(DatabaseUnavailable, match="no answer within 1 seconds"):
@@ -186,7 +190,7 @@ async def test_notifications_arrive(db: Database) -> None:
 
 
 async def test_psycopg_waits_with_a_timeout(db: Database) -> None:
-    """psycopg's own time limit for notifications ends the generator instead of raising."""
+    """The driver's own time limit for notifications ends the generator instead of raising."""
     async with db.dedicated() as ear:
         await ear.execute("listen bell")
         async with contextlib.aclosing(ear.notifies(timeout=0.05)) as notifications:

@@ -1,0 +1,108 @@
+"""The configuration: what is read from where, and what a mistake is told."""
+
+from pathlib import Path
+
+import pytest
+
+from owlrunner.config import Config, load_config
+from owlrunner.errors import ConfigError
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    """A configuration file."""
+    file = tmp_path / "owlrunner.toml"
+    file.write_text(text)
+    return file
+
+
+def test_without_anything_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file and no variable: defaults."""
+    monkeypatch.chdir(tmp_path)
+    assert load_config(environ={}) == Config()
+
+
+def test_the_shipped_example_is_valid(here: Path) -> None:
+    """config/owlrunner.toml, as it stands in the repository, loads."""
+    load_config(here / "config" / "owlrunner.toml", environ={})
+
+
+def test_the_file_is_read(tmp_path: Path) -> None:
+    """Sections and keys of the file arrive, plugin tables untouched."""
+    config = load_config(write(tmp_path, '[web]\nport = 9000\n[plugins.slack]\nchannel = "#jobs"'), environ={})
+    assert config.web.port == 9000
+    assert config.plugins == {"slack": {"channel": "#jobs"}}
+
+
+def test_the_environment_goes_over_the_file(tmp_path: Path) -> None:
+    """OWLRUNNER_<SECTION>__<KEY> and DATABASE_URL win; texts are read as the numbers, lists and plugin keys they stand for."""
+    config = load_config(
+        write(tmp_path, "[web]\nport = 9000"),
+        environ={
+            "OWLRUNNER_WEB__PORT": "9001",
+            "OWLRUNNER_SERVER__PLUGINS": '["a", "b"]',
+            "OWLRUNNER_SERVER__LEASE": "12.5",
+            "OWLRUNNER_PLUGINS__SLACK__CHANNEL": "#ops",
+            "DATABASE_URL": "postgresql://somewhere/db",
+            "OWLRUNNER_API_KEY": "not a setting",
+        },
+    )
+    assert (config.web.port, config.server.plugins, config.server.lease) == (9001, ["a", "b"], 12.5)
+    assert config.plugins["slack"] == {"channel": "#ops"}
+    assert config.database.url == "postgresql://somewhere/db"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[web]\nport = 'high'", "web.port: expected int, got str"),
+        ("[web]\nprot = 1", "web.prot: unknown key"),
+        ("[wep]\nport = 1", "wep: unknown key"),
+        ("[server]\nlease = 0", "lease must be above 0"),
+        ("[server]\nlease = inf", "lease must be above 0"),
+        ("[server]\ncapacity = 0", "capacity"),
+        ("[server]\nwakeups = 'shout'", "server.wakeups: invalid enum value 'shout'"),
+        ("[web]\nport = 99999", "port must be between 0 and 65535"),
+        ("[web", "not valid TOML"),
+    ],
+)
+def test_a_mistake_in_the_file_is_told(tmp_path: Path, text: str, complaint: str) -> None:
+    """The message names the file, the key, what was expected and what was found."""
+    file = write(tmp_path, text)
+    with pytest.raises(ConfigError) as told:
+        load_config(file, environ={})
+    assert str(file) in str(told.value)
+    assert complaint in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "complaint"),
+    [
+        ("OWLRUNNER_WEB__PORT", "high", "web.port: expected int, got str"),
+        ("OWLRUNNER_WEB__PROT", "1", "web.prot: unknown key"),
+        ("OWLRUNNER_WEP__PORT", "1", "wep: unknown key"),
+        ("OWLRUNNER_DATABASE__URL__X", "1", "url"),
+    ],
+)
+def test_a_mistake_in_the_environment_names_the_variable(variable: str, value: str, complaint: str) -> None:
+    """The message names the variable, not the file that is innocent of it."""
+    with pytest.raises(ConfigError, match=variable) as told:
+        load_config(environ={variable: value, "DATABASE_URL": "postgresql://a"})
+    assert complaint in str(told.value)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """A file that was named must exist."""
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path / "none.toml", environ={})
+
+
+def test_secrets_do_not_show() -> None:
+    """The representation of a configuration, as it may end up in a log, holds no password and no plugin table."""
+    config = load_config(
+        environ={
+            "DATABASE_URL": "postgresql://u:hunter2@h/d",
+            "OWLRUNNER_MAIL__PASSWORD": "hunter2",
+            "OWLRUNNER_PLUGINS__X__TOKEN": "hunter2",
+        }
+    )
+    assert "hunter2" not in repr(config)
