@@ -5,8 +5,9 @@ OwlRunnerError
 ├── PluginError              fix or remove the plugin that the message names
 ├── SchemaOutdated           run ``owlrunner migrate``
 ├── SchemaTooNew             run a newer OwlRunner
-├── DatabaseUnavailable      wait: PostgreSQL cannot be reached
-├── StatementFailed          report it: PostgreSQL refused a statement of ours
+├── DatabaseTrouble
+│   ├── DatabaseUnavailable      wait: PostgreSQL cannot be reached
+│   └── StatementFailed          report it, unless it is transient: PostgreSQL refused a statement of ours
 └── Refused                  a request that was understood and declined; nothing was changed
     ├── Unauthenticated          send a valid credential
     ├── PermissionDenied         ask for the permission or the role
@@ -45,12 +46,23 @@ class SchemaTooNew(OwlRunnerError):
     """The database was migrated by a newer OwlRunner than this one, which refuses to touch it."""
 
 
-class DatabaseUnavailable(OwlRunnerError):
+class DatabaseTrouble(OwlRunnerError):
+    """Something is wrong between us and PostgreSQL; a loop that meets it says so and goes on."""
+
+
+class DatabaseUnavailable(DatabaseTrouble):
     """PostgreSQL cannot be reached, or the connection broke in the middle. Whether the statement took effect is unknown."""
 
 
-class StatementFailed(OwlRunnerError):
-    """PostgreSQL refused a statement: a value that it cannot keep, a lock that could not be had, or a mistake of ours."""
+class StatementFailed(DatabaseTrouble):
+    """PostgreSQL refused a statement: a value that it cannot keep, or a mistake of ours.
+
+    ``transient`` says that the same statement may well succeed the next time (a deadlock, a lock that could not be had).
+    """
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        super().__init__(message)
+        self.transient = transient
 
 
 class Refused(OwlRunnerError):

@@ -29,8 +29,7 @@ class SyncParams:
 
 @owlrunner.job_type(scope="project")
 async def acme_sync(ctx: owlrunner.JobContext, params: SyncParams) -> dict[str, int]:
-    """Copy subscriber data
-    from Acme.
+    """Copy subscriber data from Acme.
 
     More about it.
     """
@@ -56,7 +55,7 @@ class Client:
 
     async def pull(self, ctx: owlrunner.JobContext, params: SyncParams) -> int:
         """Pull."""
-        return params.since_days
+        return params.since_days * ctx.attempt
 
 
 def test_a_bound_method_can_be_a_handler() -> None:
@@ -123,7 +122,7 @@ async def three_arguments(a: object, b: object, c: object) -> None:
     """Takes too much."""
 
 
-async def unannotated(ctx: owlrunner.JobContext, params) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+async def unannotated(ctx: owlrunner.JobContext, params) -> None:  # type: ignore[no-untyped-def]
     """Does not say what it takes."""
 
 

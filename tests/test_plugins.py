@@ -72,6 +72,11 @@ def raising(settings: owlrunner.Settings) -> list[AnyJobType]:
     raise RuntimeError("out of paint")
 
 
+def wants_colour(colour: str) -> list[AnyJobType]:
+    """A hook that wants what no hook gets."""
+    return [greet] if colour else []
+
+
 async def asynchronous(settings: owlrunner.Settings) -> list[AnyJobType]:
     """A hook that wants to be awaited."""
     return [greet]
@@ -90,8 +95,8 @@ def loading(settings: owlrunner.Settings) -> list[AnyJobType]:
         (plugin(), {}, "implements no hook"),
         (plugin(owlrunner_job_types=lambda: ["greet"]), {}, "must return JobType objects, got 'greet'"),
         (plugin(owlrunner_notifiers=lambda: {"x": object()}), {}, "notifier 'x' needs an async method send"),
-        (plugin(owlrunner_job_typos=lambda: []), {}, "owlrunner_job_typos"),
-        (plugin(owlrunner_job_types=lambda colour: []), {}, "colour"),
+        (plugin(owlrunner_job_typos=list), {}, "owlrunner_job_typos"),
+        (plugin(owlrunner_job_types=wants_colour), {}, "colour"),
         (plugin(owlrunner_job_types=loading), {}, "plugins.walls: object missing required field paint"),
         (plugin(owlrunner_job_types=loading), {"paint": 3}, "plugins.walls.paint: expected str, got int"),
         (plugin(owlrunner_job_types=loading), {"paint": "x", "coat": 3}, "plugins.walls.coat: unknown key"),

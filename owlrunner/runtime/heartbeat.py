@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import attrs
 import trio
 
-from owlrunner.errors import DatabaseUnavailable, OwlRunnerError
+from owlrunner.errors import DatabaseTrouble
 from owlrunner.runtime import execution
 from owlrunner.runtime.execution import Attempt, Cut
 from owlrunner.runtime.held_runs import HeldRuns
@@ -77,7 +77,7 @@ class Heartbeat:
         while True:
             try:
                 await self._register()
-            except DatabaseUnavailable as error:
+            except DatabaseTrouble as error:
                 logger.warning("cannot register: %s", error)
                 await trio.sleep(LOOK_INTERVAL * 2)
             else:
@@ -148,7 +148,7 @@ class _Beat:
         sent = time.monotonic()
         try:
             self.buried = not self._connection.beat()
-        except OwlRunnerError as error:
+        except DatabaseTrouble as error:
             if not self._failing:
                 logger.warning("heartbeat failed: %s", error)
             self._failing = True

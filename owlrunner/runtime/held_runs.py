@@ -6,7 +6,7 @@ from uuid import UUID
 
 import trio
 
-from owlrunner.errors import DatabaseUnavailable
+from owlrunner.errors import DatabaseTrouble
 from owlrunner.runtime.execution import Attempt, Cut
 from owlrunner.storage import job_runs
 from owlrunner.storage.postgres import Database
@@ -68,7 +68,7 @@ class HeldRuns:
             rung = bell.listen()
             try:
                 await self._ask(db)
-            except DatabaseUnavailable as error:
+            except DatabaseTrouble as error:
                 logger.warning("cannot ask after held runs: %s", error)
             with trio.move_on_after(interval):
                 await rung.wait()

@@ -15,7 +15,7 @@ import trio
 
 from owlrunner.context import JobContext, LogLine
 from owlrunner.decoding import holds_unstorable_text, storable_json
-from owlrunner.errors import DatabaseUnavailable, StatementFailed
+from owlrunner.errors import DatabaseTrouble, StatementFailed
 from owlrunner.job_run import Outcome, Progress, RunStatus
 from owlrunner.runtime.execution import Attempt, final_progress
 from owlrunner.storage import job_runs
@@ -104,7 +104,7 @@ class Recorder:
             await self._wait_for_work()
             try:
                 await self._flush()
-            except DatabaseUnavailable as error:
+            except DatabaseTrouble as error:
                 if failures == 0:
                     logger.warning("outcomes and progress wait for the database: %s", error)
                 await trio.sleep(RETRY_DELAYS[min(failures, len(RETRY_DELAYS) - 1)])
@@ -164,7 +164,9 @@ class Recorder:
                 await job_runs.append_logs(
                     session, server_id, ((one.run_id, one.attempt, one.line) for one in batch), time.monotonic()
                 )
-            except StatementFailed:
+            except StatementFailed as error:
+                if error.transient:
+                    raise
                 # A log is worth less than the outcomes that wait behind it.
                 logger.exception("%d log lines could not be stored and are dropped", len(batch))
             stored = set(batch)
@@ -186,7 +188,9 @@ class Recorder:
             batch = [one for one in self._ended[:MAX_BATCH] if one.server_id == server_id]
             try:
                 await self._finish(session, server_id, [one.finished for one in batch])
-            except StatementFailed:
+            except StatementFailed as error:
+                if error.transient:
+                    raise
                 # One of them cannot be stored: find it by writing each alone, so that the others lose nothing.
                 for one in batch:
                     await self._finish_alone(session, server_id, one.finished)
@@ -209,6 +213,8 @@ class Recorder:
         try:
             await self._finish(session, server_id, [one])
         except StatementFailed as error:
+            if error.transient:
+                raise
             logger.exception("the outcome of run %s could not be stored", one.id)
             failed = Outcome(
                 RunStatus.FAILED,

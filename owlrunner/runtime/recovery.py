@@ -6,7 +6,7 @@ from uuid import UUID
 
 import trio
 
-from owlrunner.errors import DatabaseUnavailable
+from owlrunner.errors import DatabaseTrouble
 from owlrunner.job_run import RunStatus
 from owlrunner.storage import job_runs, servers
 from owlrunner.storage.postgres import Database
@@ -43,7 +43,7 @@ async def keep_recovering(db: Database, interval: float, on_requeued: Callable[[
                 async with session.transaction():
                     dead = await servers.bury_expired(session)
                     recovered = await job_runs.fail_stale(session)
-        except DatabaseUnavailable as error:
+        except DatabaseTrouble as error:
             logger.warning("cannot look for dead servers: %s", error)
             continue
         _tell(dead, recovered)

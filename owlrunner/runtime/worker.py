@@ -8,7 +8,7 @@ from uuid import UUID
 import trio
 
 from owlrunner.context import JobContext
-from owlrunner.errors import DatabaseUnavailable
+from owlrunner.errors import DatabaseTrouble
 from owlrunner.job_type import AnyJobType
 from owlrunner.runtime.execution import Attempt, execute
 from owlrunner.runtime.held_runs import HeldRuns
@@ -71,7 +71,7 @@ class Worker:
                     await self._release_unstarted()
                 claimed = await self._claim_once(runs)
                 sleep = 0.0 if claimed and self._held.room > 0 else await self._until_due()
-            except DatabaseUnavailable as error:
+            except DatabaseTrouble as error:
                 logger.warning("cannot claim: %s", error)
                 # The claim may have taken effect though its answer was lost; nobody would execute those runs.
                 self._unsure_until = trio.current_time() + UNSURE_TIME

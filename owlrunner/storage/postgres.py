@@ -213,7 +213,8 @@ def mapped_errors() -> Generator[None, None, None]:
         )
         if lost:
             raise DatabaseUnavailable(f"PostgreSQL cannot be reached: {str(error).strip()}") from error
-        raise StatementFailed(f"PostgreSQL refused a statement: {str(error).strip()}") from error
+        transient = isinstance(error, _STATEMENT_ONLY)
+        raise StatementFailed(f"PostgreSQL refused a statement: {str(error).strip()}", transient=transient) from error
 
 
 @cache

@@ -6,7 +6,7 @@ import attrs
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from owlrunner.errors import OwlRunnerError
+from owlrunner.errors import DatabaseTrouble
 from owlrunner.storage.postgres import Session, mapped_errors, query
 
 
@@ -72,7 +72,7 @@ class BlockingHeartbeat:
                     self._connection = psycopg.connect(self._conninfo, autocommit=True)
                 cursor = self._connection.execute(query("servers/heartbeat"), self._params, prepare=False)
                 return cursor.fetchone() is not None
-        except OwlRunnerError:
+        except DatabaseTrouble:
             self.close()
             raise
 

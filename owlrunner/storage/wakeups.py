@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import trio
 
-from owlrunner.errors import DatabaseUnavailable
+from owlrunner.errors import DatabaseTrouble
 from owlrunner.storage.postgres import Database, mapped_errors
 
 RECONNECT_DELAY = 1.0
@@ -64,7 +64,7 @@ class Wakeups:
                         async with aclosing(connection.notifies()) as notifications:
                             async for notification in notifications:
                                 self._by_channel[notification.channel].ring()
-            except DatabaseUnavailable as error:
+            except DatabaseTrouble as error:
                 if not started:
                     raise
                 logger.warning("not listening for wakeups, polling meanwhile: %s", error)

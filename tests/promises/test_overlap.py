@@ -1,5 +1,6 @@
 """P1: at most one pending-or-running run per job type, or per job type and project, for every way to start one."""
 
+import sys
 from uuid import UUID
 
 import pytest
@@ -101,3 +102,52 @@ async def test_max_running_holds_over_all_servers(door: Door, server_process: St
         await door.until(run_id, RunStatus.COMPLETED)
     [(most,)] = await door.sql("select max(running) from seen")
     assert most == 2
+
+
+CALLER = """
+import sys, httpx, trio
+
+async def main(url, key, body, count):
+    answers = []
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {key}"}, trust_env=False, timeout=30) as http:
+        async def call():
+            answer = await http.post(url, json=body)
+            answers.append((answer.status_code, answer.json()))
+        async with trio.open_nursery() as nursery:
+            for _ in range(count):
+                nursery.start_soon(call)
+    for status, answer in answers:
+        print(status, answer["job_run"]["id"] if status == 201 else answer.get("existing_run_id"))
+
+trio.run(main, sys.argv[1], sys.argv[2], {"job_type": "project_work", "project_id": sys.argv[3], "params": {"steps": 10000}}, 50)
+"""
+
+
+async def test_two_hundred_triggers_from_four_processes(
+    door: Door, project: tuple[UUID, UUID], server_process: StartProcess
+) -> None:
+    """Of 200 HTTP triggers at once from 4 processes, one gets 201 and 199 get 409 with that run's id."""
+    team, project_id = project
+    raw_key = f"owl_agent_{'a' * 48}"
+    await door.sql(
+        "with u as (insert into users (email, name) values ('a@example.org', 'A') returning id)"
+        " insert into api_keys (key_hash, key_prefix, key_type, team_id, name, created_by, permissions)"
+        " select encode(sha256(%s::bytea), 'hex'), 'owl_agent_aaaaaa', 'agent', %s, 'key', u.id, '[\"jobs:write\"]' from u",
+        raw_key,
+        team,
+    )
+    url = f"{await server_process('a').ready()}/v1/teams/{team}/jobs/trigger"
+    outputs: list[str] = []
+
+    async def caller() -> None:
+        done = await trio.run_process(
+            [sys.executable, "-c", CALLER, url, raw_key, str(project_id)], capture_stdout=True
+        )
+        outputs.extend(done.stdout.decode().splitlines())
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(caller)
+    created = [line.split()[1] for line in outputs if line.startswith("201 ")]
+    assert len(created) == 1
+    assert sorted(outputs) == sorted([f"201 {created[0]}"] + [f"409 {created[0]}"] * 199)
