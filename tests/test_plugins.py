@@ -95,7 +95,7 @@ def loading(settings: owlrunner.Settings) -> list[AnyJobType]:
         (plugin(), {}, "implements no hook"),
         (plugin(owlrunner_job_types=lambda: ["greet"]), {}, "must return JobType objects, got 'greet'"),
         (plugin(owlrunner_notifiers=lambda: {"x": object()}), {}, "notifier 'x' needs an async method send"),
-        (plugin(owlrunner_job_typos=list), {}, "owlrunner_job_typos"),
+        (plugin(owlrunner_job_typos=raising), {}, "owlrunner_job_typos"),
         (plugin(owlrunner_job_types=wants_colour), {}, "colour"),
         (plugin(owlrunner_job_types=loading), {}, "plugins.walls: object missing required field paint"),
         (plugin(owlrunner_job_types=loading), {"paint": 3}, "plugins.walls.paint: expected str, got int"),
