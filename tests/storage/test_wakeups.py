@@ -1,0 +1,45 @@
+"""The doorbell: a ring wakes whoever listens, from another process too, and is not needed for anything but speed."""
+
+import psycopg
+import trio
+
+from owlrunner.storage.postgres import Database
+from owlrunner.storage.wakeups import Bell, Wakeups
+
+
+async def test_no_ring_falls_between_looking_and_waiting() -> None:
+    """Who listens before looking hears a ring that comes while it looks."""
+    bell = Bell()
+    rung = bell.listen()
+    bell.ring()
+    with trio.fail_after(1):
+        await rung.wait()
+    assert not bell.listen().is_set()
+
+
+async def test_notify_rings_the_right_bell(db: Database, nursery: trio.Nursery) -> None:
+    """A NOTIFY on a channel of ours, from another connection, rings the bell of that channel alone."""
+    wakeups = Wakeups()
+    await nursery.start(wakeups.run, db)
+    pending, held = wakeups.pending.listen(), wakeups.held.listen()
+    async with db.session() as session:
+        await session.connection.execute("notify owlrunner_held")
+    with trio.fail_after(5):
+        await held.wait()
+    assert not pending.is_set()
+
+
+async def test_after_a_lost_connection_everybody_looks(db: Database, nursery: trio.Nursery) -> None:
+    """Nobody knows what was missed while the ear was deaf, so all bells ring when it hears again, and it does hear."""
+    wakeups = Wakeups()
+    await nursery.start(wakeups.run, db)
+    rung = wakeups.pending.listen()
+    with psycopg.connect(db.conninfo, autocommit=True) as other:
+        other.execute("select pg_terminate_backend(pid, 5000) from pg_stat_activity where query like 'listen %'")
+    with trio.fail_after(10):
+        await rung.wait()
+    again = wakeups.pending.listen()
+    async with db.session() as session:
+        await session.connection.execute("notify owlrunner_pending")
+    with trio.fail_after(5):
+        await again.wait()
