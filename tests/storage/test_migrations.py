@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import psycopg
 import pytest
 import trio
 
-from owlrunner.errors import PluginError, SchemaOutdated, SchemaTooNew
+from owlrunner.errors import PluginError, SchemaOutdated, SchemaTooNew, StatementFailed
 from owlrunner.plugins import Catalog, Plugin
 from owlrunner.storage.migrations import Migration, migrate, require_current_schema, wanted_migrations
 from owlrunner.storage.postgres import Database
@@ -68,9 +67,8 @@ async def test_a_failing_migration_leaves_nothing(empty_database_url: str, tmp_p
     """What a migration did before its mistake is undone, and the mistake is told with the file's name."""
     (tmp_path / "0001_walls.sql").write_text("create table walls (n int);\nselect no_such_function();")
     async with Database(empty_database_url) as db:
-        with pytest.raises(psycopg.errors.UndefinedFunction) as told:
+        with pytest.raises(StatementFailed, match=r"walls/0001_walls\.sql failed and was rolled back: .*no_such_function"):
             await migrate(db, wanted_migrations(plugin_with(tmp_path)))
-        assert "walls/0001_walls.sql" in str(told.value.__notes__)
         row = await db.row("migrations/exists")
         assert row == (True,)
         async with db.session() as session:

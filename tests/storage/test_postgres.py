@@ -213,3 +213,13 @@ async def test_copy_and_pipeline_work_for_handlers(db: Database) -> None:
             await cursor.execute("select n from t order by n")
             assert len(await cursor.fetchmany(10)) == 10
         assert not has_hung_up(connection)
+
+
+async def test_times_are_read_in_utc_wherever_the_server_is(db: Database) -> None:
+    """On a database whose zone is not UTC, a time at the very end of the calendar can still be read."""
+    async with db.session() as session:
+        await session.connection.execute(
+            "do $$ begin execute format('alter database %I set timezone = %L', current_database(), 'Pacific/Auckland'); end $$"
+        )
+    async with Database(db.conninfo) as far_away:
+        assert str(await one(far_away, "select '9999-12-31 23:59:59+00'::timestamptz")) == "9999-12-31 23:59:59+00:00"

@@ -1,0 +1,245 @@
+"""This is the room for what somebody may do about who they are: sign in and out, and hold API keys."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+import attrs
+
+from owlrunner.accounts.credentials import (
+    KEY_PREFIXES,
+    SHOWN,
+    Caller,
+    as_uuid,
+    checked_days,
+    checked_name,
+    checked_permissions,
+    hashed,
+    new_code,
+    new_key,
+    new_token,
+    normal_email,
+    slug_of,
+)
+from owlrunner.actor import Role, UserActor, in_team, require_team
+from owlrunner.errors import InvalidRequest, NotFound, PermissionDenied, TooManyRequests, Unauthenticated
+from owlrunner.storage import accounts
+from owlrunner.storage.accounts import ApiKey, Membership, NewKey, Team, User
+from owlrunner.storage.job_runs import Speaks
+from owlrunner.storage.postgres import Database, Session
+
+T = TypeVar("T")
+
+CODES_PER_HOUR = 5
+GUESSES = 5
+SESSION_SECONDS = 7 * 24 * 60 * 60
+AGENT_KEY_NAME = "CLI Agent Key"
+
+
+class SeveralTeams(InvalidRequest):
+    """Which team is meant cannot be told; ``memberships`` are those to choose from."""
+
+    def __init__(self, memberships: Sequence[Membership]) -> None:
+        super().__init__("Multiple teams found. Specify team_id.")
+        self.memberships = memberships
+
+
+@attrs.frozen
+class IssuedCode:
+    """A login code on its way to its owner: nobody else may see ``code``."""
+
+    id: UUID
+    email: str
+    code: str = attrs.field(repr=False)
+
+
+@attrs.frozen
+class SignedIn:
+    """A user who has just signed in. ``token`` is told this once."""
+
+    user: User
+    token: str = attrs.field(repr=False)
+    is_new: bool
+
+
+@attrs.frozen
+class AgentLogin:
+    """A key for a program of somebody who has just signed in. ``raw_key`` is told this once."""
+
+    raw_key: str = attrs.field(repr=False)
+    team: Team
+
+
+@attrs.frozen
+class KeyRequest:
+    """What somebody wants for an API key, not yet checked. ``permissions`` None: all that its kind may hold."""
+
+    name: str | None
+    key_type: str | None
+    team_id: str | None = None
+    app_id: str | None = None
+    permissions: Sequence[str] | None = None
+    expires_in_days: int | None = None
+
+
+@attrs.frozen
+class Accounts:
+    """The door, for one database. Every method raises DatabaseUnavailable when PostgreSQL is away."""
+
+    db: Database
+
+    async def resolve(self, credential: str) -> Caller:
+        """Who holds this raw API key or sign-in token. Raises Unauthenticated."""
+        if not credential.startswith(KEY_PREFIXES):
+            user = await accounts.by_token(self.db, hashed(credential))
+            if user is None:
+                raise Unauthenticated("Invalid or expired token")
+            return Caller.from_user(user)
+        key = await accounts.by_key(self.db, hashed(credential))
+        if key is None:
+            raise Unauthenticated("Invalid API key")
+        if key.expired:
+            raise Unauthenticated("API key expired")
+        return Caller.from_key(key)
+
+    async def reach_database(self) -> None:
+        """Return if the database answers."""
+        await accounts.answers(self.db)
+
+    async def issue_code(self, email: str | None) -> IssuedCode:
+        """Store a new login code for an address, known or not: from outside both look the same.
+
+        Raises InvalidRequest and TooManyRequests.
+        """
+        address = normal_email(email)
+        if address is None:
+            raise InvalidRequest("Valid email is required")
+        code = new_code()
+        code_id, seconds = await accounts.issue_code(self.db, address, hashed(code), CODES_PER_HOUR)
+        if code_id is None:
+            raise TooManyRequests(
+                "Too many verification codes requested. Try again later.", retry_after=max(1, seconds)
+            )
+        return IssuedCode(code_id, address, code)
+
+    async def withdraw_code(self, issued: IssuedCode) -> None:
+        """Take back a code that could not be delivered, so that it does not count against the address."""
+        await accounts.withdraw_code(self.db, issued.id)
+
+    async def sign_in(self, email: str | None, code: str | None) -> SignedIn:
+        """Sign a user in with a login code; an address that is new becomes a user with a team of their own.
+
+        Raises InvalidRequest and Unauthenticated.
+        """
+
+        async def start(session: Session, address: str) -> SignedIn:
+            user, is_new = await _user_of(session, address)
+            token = new_token()
+            await accounts.start_session(session, user.id, hashed(token), SESSION_SECONDS)
+            return SignedIn(user, token, is_new)
+
+        return await self._with_code(email, code, start)
+
+    async def agent_login(self, email: str | None, code: str | None, team_id: str | None) -> AgentLogin:
+        """Give a user's program a key that may do all an agent may, in return for a login code.
+
+        A refusal leaves the code alive, so that it can be sent again together with the team.
+
+        Raises InvalidRequest, Unauthenticated, SeveralTeams, and PermissionDenied: only who may make keys gets one.
+        """
+
+        async def make(session: Session, address: str) -> AgentLogin:
+            user, _ = await _user_of(session, address)
+            team = _chosen_team(user, team_id)
+            raw, _ = await _create_key(session, user, team, KeyRequest(AGENT_KEY_NAME, "agent"))
+            return AgentLogin(raw, team)
+
+        return await self._with_code(email, code, make)
+
+    async def sign_out(self, token: str) -> None:
+        """End a sign-in. What is not a token that is signed in is ignored."""
+        await accounts.end_session(self.db, hashed(token))
+
+    async def create_key(self, user: User, wanted: KeyRequest) -> tuple[str, ApiKey]:
+        """Make an API key and return it raw, which happens this once, and as it is shown.
+
+        Raises InvalidRequest, SeveralTeams and PermissionDenied.
+        """
+        if wanted.app_id is not None:
+            raise InvalidRequest("app_id: keys of one app are not supported; leave it out")
+        return await _create_key(self.db, user, _chosen_team(user, wanted.team_id), wanted)
+
+    async def keys(self, user: User, team_id: str | None) -> list[ApiKey]:
+        """The API keys of one team, or of every team that the user administers. Raises PermissionDenied."""
+        if team_id is not None:
+            return await accounts.keys(self.db, [_chosen_team(user, team_id).id])
+        administered = [membership.team.id for membership in user.memberships if membership.role >= Role.ADMIN]
+        if not administered:
+            raise PermissionDenied("Requires admin role or higher")
+        return await accounts.keys(self.db, administered)
+
+    async def revoke_key(self, actor: UserActor, key_id: UUID) -> None:
+        """Make an API key invalid. Raises NotFound (also for keys of other teams) and PermissionDenied."""
+        team_id = await accounts.key_team(self.db, key_id)
+        if team_id is None or not in_team(actor, team_id):
+            raise NotFound("API key not found")
+        require_team(actor, team_id, Role.ADMIN)
+        if not await accounts.revoke_key(self.db, key_id, actor.id):
+            raise NotFound("API key not found")
+
+    async def _with_code(self, email: str | None, code: str | None, then: Callable[[Session, str], Awaitable[T]]) -> T:
+        """Do what a right code allows, in one transaction with using it up; a wrong guess is counted for good."""
+        if not email or not code:
+            raise InvalidRequest("email and code required")
+        address = normal_email(email)
+        if address is not None:
+            async with self.db.session() as session, session.transaction():
+                if await accounts.guess_code(session, address, hashed(code.strip()), GUESSES):
+                    return await then(session, address)
+        raise Unauthenticated("Invalid or expired code")
+
+
+async def _user_of(session: Session, address: str) -> tuple[User, bool]:
+    """The user with this address, who is created if need be, and whether that was so."""
+    user = await accounts.by_email(session, address)
+    is_new = user is None
+    if user is None:
+        name = address.partition("@")[0].capitalize()
+        await accounts.sign_up(session, address, name, slug_of(name) or "team")
+        user = await accounts.by_email(session, address)
+    if user is None:
+        raise NotFound("User not found")
+    return user, is_new
+
+
+def _chosen_team(user: User, team_id: str | None) -> Team:
+    """The team that is named, or the only one there is, if the user is its admin."""
+    if team_id is None:
+        if not user.memberships:
+            raise PermissionDenied("User has no team membership")
+        if len(user.memberships) > 1:
+            raise SeveralTeams(user.memberships)
+    wanted = as_uuid(team_id) if team_id is not None else user.memberships[0].team.id
+    for membership in user.memberships:
+        if membership.team.id == wanted:
+            require_team(Caller.from_user(user).actor, wanted, Role.ADMIN)
+            return membership.team
+    raise PermissionDenied("Not a member of this team")
+
+
+async def _create_key(db: Speaks, user: User, team: Team, wanted: KeyRequest) -> tuple[str, ApiKey]:
+    kind = wanted.key_type or ""
+    permissions = checked_permissions(kind, wanted.permissions)
+    raw = new_key(kind)
+    new = NewKey(
+        key_hash=hashed(raw),
+        key_prefix=raw[:SHOWN],
+        key_type=kind,
+        team_id=team.id,
+        name=checked_name(wanted.name),
+        created_by=user.id,
+        permissions=permissions,
+        expires_in_days=checked_days(wanted.expires_in_days),
+        by_operator=False,
+    )
+    return raw, await accounts.create_key(db, new)

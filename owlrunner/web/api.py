@@ -1,0 +1,222 @@
+"""This is the room for the handlers of the API: each reads what it needs, asks a door, and renders the answer."""
+
+from collections.abc import Callable, Collection
+
+import attrs
+import trio
+
+from owlrunner.accounts import Accounts, Caller, KeyRequest, User
+from owlrunner.accounts.credentials import as_uuid
+from owlrunner.accounts.door import SESSION_SECONDS
+from owlrunner.actor import ApiKeyActor, UserActor
+from owlrunner.config import Config
+from owlrunner.errors import DatabaseUnavailable
+from owlrunner.job_run import RunStatus
+from owlrunner.jobs import Jobs, TriggerRequest
+from owlrunner.mail import Mailer, MailUnavailable
+from owlrunner.storage.job_runs import Filters
+from owlrunner.web import inputs, rendering
+from owlrunner.web.auth import token_cookie
+from owlrunner.web.exchange import Answer, Request, encode
+from owlrunner.web.wire import (
+    AgentLoginAnswer,
+    CancelAnswer,
+    KeyList,
+    KeyWhoami,
+    Me,
+    Message,
+    NewKeyAnswer,
+    OneRun,
+    RevokeAnswer,
+    SignInAnswer,
+    Status,
+    Success,
+    Unready,
+    UserWhoami,
+)
+
+READY_PATIENCE = 2.0
+"""Seconds that the database gets to answer before the server calls itself not ready."""
+
+
+@attrs.frozen
+class Api:
+    """What the handlers work with."""
+
+    jobs: Jobs
+    accounts: Accounts
+    mailer: Mailer
+    config: Config
+    missing: Callable[[], Collection[str]]
+    """Names what the server lacks besides the database; nothing when it is ready."""
+    job_types: bytes
+    """The answer of ``/v1/job-types``: the catalog never changes."""
+    openapi: bytes
+
+
+async def list_runs(api: Api, request: Request) -> Answer:
+    """Answer with a page of a team's runs."""
+    query: inputs.RunsQuery = request.query
+    filters = Filters(
+        job_type=query.job_type,
+        status=query.status if isinstance(query.status, RunStatus) else None,
+        project_id=query.project_id or None,
+        since=inputs.moment(query.since, "query.since"),
+        until=inputs.moment(query.until, "query.until"),
+    )
+    before, limit = inputs.run_cursor(query.cursor), inputs.clamped(query.limit, 50, 200)
+    page = await api.jobs.page(request.caller.actor, as_uuid(request.path["teamId"]), filters, before, limit)
+    return _ok(rendering.run_page(page))
+
+
+async def trigger_run(api: Api, request: Request) -> Answer:
+    """Create a pending run."""
+    body: inputs.TriggerBody = request.body
+    wanted = TriggerRequest(body.job_type, body.project_id, body.params, body.notify, body.run_at, body.priority)
+    run = await api.jobs.trigger(request.caller.actor, as_uuid(request.path["teamId"]), wanted)
+    return Answer(201, encode(OneRun(rendering.run_body(run))))
+
+
+async def view_run(api: Api, request: Request) -> Answer:
+    """Answer with one run."""
+    run = await api.jobs.view(request.caller.actor, inputs.required_uuid(request.path["runId"], "run id"))
+    return _ok(OneRun(rendering.run_body(run)))
+
+
+async def cancel_run(api: Api, request: Request) -> Answer:
+    """Ask for a run to be cancelled."""
+    await api.jobs.cancel(request.caller.actor, inputs.required_uuid(request.path["runId"], "run id"))
+    return _ok(CancelAnswer(cancelled=True))
+
+
+async def list_logs(api: Api, request: Request) -> Answer:
+    """Answer with lines of a run's log."""
+    query: inputs.LogsQuery = request.query
+    run_id = inputs.required_uuid(request.path["runId"], "run id")
+    after, limit = inputs.log_position(query.after), inputs.clamped(query.limit, 200, 1000)
+    lines = await api.jobs.logs(request.caller.actor, run_id, after, limit + 1)
+    return _ok(rendering.log_page(lines[:limit], query.after, has_more=len(lines) > limit))
+
+
+async def list_job_types(api: Api, request: Request) -> Answer:  # noqa: ARG001
+    """Answer with the job types that a team can trigger."""
+    return Answer(200, api.job_types)
+
+
+async def whoami(api: Api, request: Request) -> Answer:  # noqa: ARG001
+    """Tell the caller who they are."""
+    caller = request.caller
+    if isinstance(caller.actor, ApiKeyActor):
+        team = rendering.team_body(caller.team) if caller.team else None
+        return _ok(KeyWhoami(caller.actor.key_type, team, list(caller.permissions)))
+    user = _user(caller)
+    return _ok(UserWhoami(user.email, rendering.membership_bodies(user.memberships)))
+
+
+async def me(api: Api, request: Request) -> Answer:  # noqa: ARG001
+    """Answer with the signed-in user."""
+    user = _user(request.caller)
+    return _ok(Me(rendering.user_body(user), rendering.membership_bodies(user.memberships)))
+
+
+async def send_code(api: Api, request: Request) -> Answer:
+    """Mail a login code."""
+    body: inputs.SendCodeBody = request.body
+    issued = await api.accounts.issue_code(body.email)
+    try:
+        await api.mailer.send(
+            issued.email,
+            f"{issued.code} is your OwlRunner code",
+            f"Your OwlRunner code is {issued.code}. It is valid for 10 minutes.\n\n"
+            "If you did not ask for it, you can ignore this mail.\n",
+        )
+    except MailUnavailable:
+        await api.accounts.withdraw_code(issued)
+        raise
+    return _ok(Message("Verification code sent"))
+
+
+async def verify_code(api: Api, request: Request) -> Answer:
+    """Sign a user in."""
+    body: inputs.VerifyCodeBody = request.body
+    signed_in = await api.accounts.sign_in(body.email, body.code)
+    user = signed_in.user
+    teams = rendering.membership_bodies(user.memberships)
+    answer = SignInAnswer(signed_in.token, rendering.user_body(user), teams, signed_in.is_new)
+    cookie = token_cookie(signed_in.token, seconds=SESSION_SECONDS, secure=api.config.web.secure_cookies)
+    return Answer(201 if signed_in.is_new else 200, encode(answer), (cookie,))
+
+
+async def agent_login(api: Api, request: Request) -> Answer:
+    """Give a user's program a key."""
+    body: inputs.AgentLoginBody = request.body
+    login = await api.accounts.agent_login(body.email, body.code, body.team_id)
+    return Answer(201, encode(AgentLoginAnswer(login.raw_key, rendering.team_body(login.team))))
+
+
+async def logout(api: Api, request: Request) -> Answer:
+    """End a sign-in, if there is one; the cookie goes in any case."""
+    if request.credential is not None:
+        await api.accounts.sign_out(request.credential)
+    cookie = token_cookie("", seconds=0, secure=api.config.web.secure_cookies)
+    return Answer(200, encode(Success(success=True)), (cookie,))
+
+
+async def create_key(api: Api, request: Request) -> Answer:
+    """Make an API key."""
+    body: inputs.CreateKeyBody = request.body
+    wanted = KeyRequest(body.name, body.key_type, body.team_id, body.app_id, body.permissions, body.expires_in_days)
+    raw, key = await api.accounts.create_key(_user(request.caller), wanted)
+    return Answer(201, encode(NewKeyAnswer(raw, rendering.key_body(key))))
+
+
+async def list_keys(api: Api, request: Request) -> Answer:
+    """Answer with API keys."""
+    query: inputs.KeysQuery = request.query
+    keys = await api.accounts.keys(_user(request.caller), query.team_id)
+    return _ok(KeyList([rendering.key_body(key) for key in keys]))
+
+
+async def revoke_key(api: Api, request: Request) -> Answer:
+    """Revoke an API key."""
+    actor = request.caller.actor
+    assert isinstance(actor, UserActor)  # noqa: S101 - the route is for users
+    await api.accounts.revoke_key(actor, inputs.required_uuid(request.path["keyId"], "key id"))
+    return _ok(RevokeAnswer(revoked=True))
+
+
+async def health(api: Api, request: Request) -> Answer:  # noqa: ARG001
+    """Say that the process is alive; asks nobody."""
+    return _ok(Status("ok"))
+
+
+async def ready(api: Api, request: Request) -> Answer:  # noqa: ARG001
+    """Say whether the server can do its work."""
+    missing = list(api.missing())
+    reached = False
+    with trio.move_on_after(READY_PATIENCE):
+        try:
+            await api.accounts.reach_database()
+            reached = True
+        except DatabaseUnavailable:
+            reached = False
+    if not reached:
+        missing.insert(0, "database")
+    if missing:
+        return Answer(503, encode(Unready("not ready", missing)))
+    return _ok(Status("ready"))
+
+
+async def openapi(api: Api, request: Request) -> Answer:  # noqa: ARG001
+    """Answer with the description of this API."""
+    return Answer(200, api.openapi)
+
+
+def _ok(body: object) -> Answer:
+    return Answer(200, encode(body))
+
+
+def _user(caller: Caller) -> User:
+    """The user behind a request that only users may make."""
+    assert caller.user is not None  # noqa: S101 - the route is for users
+    return caller.user

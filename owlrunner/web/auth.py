@@ -1,0 +1,44 @@
+"""This is the room for finding the credential that a request carries."""
+
+from hypercorn.typing import HTTPScope
+
+from owlrunner.errors import Unauthenticated
+
+COOKIE = "token"
+_COOKIE = COOKIE.encode() + b"="
+
+
+def credential_of(scope: HTTPScope) -> str:
+    """The raw key or token: from the Authorization header if there is one, else from the cookie. Raises Unauthenticated."""
+    cookie: bytes | None = None
+    authorization: bytes | None = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            if authorization is not None:
+                raise Unauthenticated("Invalid authorization format")
+            authorization = value
+        elif name == b"cookie" and cookie is None:
+            cookie = _token_in(value)
+    if authorization is not None:
+        scheme, _, token = authorization.partition(b" ")
+        if scheme != b"Bearer" or not token or b" " in token:
+            raise Unauthenticated("Invalid authorization format")
+        return token.decode("latin-1")
+    if not cookie:
+        raise Unauthenticated("Missing authorization")
+    return cookie.decode("latin-1")
+
+
+def _token_in(cookies: bytes) -> bytes | None:
+    """The value of our cookie in a Cookie header."""
+    for pair in cookies.split(b";"):
+        pair = pair.strip()  # noqa: PLW2901
+        if pair.startswith(_COOKIE):
+            return pair.removeprefix(_COOKIE)
+    return None
+
+
+def token_cookie(token: str, *, seconds: int, secure: bool) -> tuple[bytes, bytes]:
+    """The header that puts a token into the browser; with 0 seconds, the one that takes it out."""
+    attributes = f"{COOKIE}={token}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
+    return (b"set-cookie", attributes.encode("ascii"))

@@ -1,0 +1,169 @@
+"""This is the room for the way of a request: find its route, know its caller, check its permission, decode it, answer it.
+
+The order is a promise: who may not do a thing is told so before anything is said about what was sent.
+"""
+
+from collections.abc import Iterable
+
+import attrs
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+
+from owlrunner.accounts import Caller
+from owlrunner.actor import UserActor, require_permissions
+from owlrunner.errors import InvalidRequest, PermissionDenied, Unauthenticated
+from owlrunner.web.api import Api
+from owlrunner.web.auth import credential_of
+from owlrunner.web.errors import error_answer
+from owlrunner.web.exchange import Answer, ClientGone, Header, Request, json_body, linger, read_body, send_answer
+from owlrunner.web.inputs import query_texts, typed, unquoted
+from owlrunner.web.routes import Auth, Route
+
+
+@attrs.define
+class _Node:
+    """What lies behind one segment of a path."""
+
+    fixed: dict[bytes, "_Node"] = attrs.field(factory=dict)
+    parameter: "_Node | None" = None
+    routes: dict[str, Route] = attrs.field(factory=dict)
+    names: tuple[str, ...] = ()
+    """The parameters on the way here."""
+
+
+@attrs.frozen
+class Found:
+    """The routes of one path, by method, and the path's parameters, still percent-encoded."""
+
+    routes: dict[str, Route]
+    names: tuple[str, ...]
+    values: tuple[bytes, ...]
+
+
+class Router:
+    """The table of routes as a tree of segments."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._root = _Node()
+        for route in routes:
+            node = self._root
+            names: list[str] = []
+            for segment in route.path.split("/")[1:]:
+                if segment.startswith("{"):
+                    names.append(segment[1:-1])
+                    node.parameter = node.parameter or _Node()
+                    node = node.parameter
+                else:
+                    node = node.fixed.setdefault(segment.encode(), _Node())
+            node.names = tuple(names)
+            node.routes[route.method] = route
+            if route.method == "GET":
+                node.routes["HEAD"] = route
+
+    def find(self, raw_path: bytes) -> Found | None:
+        """The routes of a path as it was sent, or None: it is not one of ours. A trailing slash makes it another path."""
+        node = self._root
+        values: list[bytes] = []
+        for segment in raw_path.split(b"/")[1:]:
+            fixed = node.fixed.get(segment)
+            if fixed is not None:
+                node = fixed
+            elif segment and node.parameter is not None:
+                values.append(segment)
+                node = node.parameter
+            else:
+                return None
+        return Found(node.routes, node.names, tuple(values)) if node.routes else None
+
+
+class Dispatcher:
+    """Answers the requests that have a route in the table."""
+
+    def __init__(self, api: Api, routes: Iterable[Route]) -> None:
+        self._api = api
+        self._router = Router(routes)
+
+    async def serve(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> bool:
+        """Answer the request and return True, or return False and leave it untouched: it is not one of ours."""
+        found = self._router.find(scope["raw_path"])
+        method = scope["method"]
+        if found is None or method not in {*found.routes, "OPTIONS"}:
+            return False
+        read = False
+        try:
+            # Also where no body is wanted: the next request on the connection begins behind it.
+            raw_body = await read_body(scope, receive)
+            read = True
+            route = found.routes.get(method)
+            answer = await self._answer(route, found, scope, raw_body) if route is not None else _options(found)
+        except ClientGone:
+            return True
+        except Exception as error:  # noqa: BLE001 - the table knows what is expected, and logs the rest
+            answer = error_answer(error, f"{method} {_pattern(found, method)}")
+        if read:
+            await send_answer(scope, send, answer)
+        else:
+            # What is left of the body stands in the way of the next request.
+            await send_answer(scope, send, answer._replace(headers=_closing(scope)), ends=False)
+            await linger(receive, send)
+        return True
+
+    async def _answer(self, route: Route, found: Found, scope: HTTPScope, raw_body: bytes) -> Answer:
+        """The answer of a route to a request that has been read."""
+        caller, credential = await self._known(route, scope)
+        if caller is not None:
+            require_permissions(caller.actor, route.permissions)
+        body = _body(route, scope, raw_body) if route.method != "GET" else None
+        request = Request(
+            path={name: unquoted(value, name) for name, value in zip(found.names, found.values, strict=True)},
+            query=_query(route, scope["query_string"]),
+            body=body,
+            known=caller,
+            credential=credential,
+        )
+        return await route.handler(self._api, request)
+
+    async def _known(self, route: Route, scope: HTTPScope) -> tuple[Caller | None, str | None]:
+        """Who asks, as far as the route wants to know. Raises Unauthenticated and PermissionDenied."""
+        if route.auth is Auth.NONE:
+            try:
+                return None, credential_of(scope)
+            except Unauthenticated:
+                return None, None
+        credential = credential_of(scope)
+        caller = await self._api.accounts.resolve(credential)
+        if route.auth is Auth.USER and not isinstance(caller.actor, UserActor):
+            raise PermissionDenied(route.users_only)
+        return caller, credential
+
+
+def _query(route: Route, query_string: bytes) -> object:
+    """The query as the route's class; its texts stand for numbers where those are wanted."""
+    if route.query is None:
+        return None
+    texts = query_texts(query_string, route.query.__struct_fields__) if query_string else {}
+    return typed(texts, route.query, "query", strict=False)
+
+
+def _body(route: Route, scope: HTTPScope, raw: bytes) -> object:
+    """The body as the route's class. A body that the route does not want must be JSON all the same."""
+    value = json_body(scope, raw)
+    if route.body is None:
+        return None
+    if not raw:
+        raise InvalidRequest("body: expected a JSON object, got nothing")
+    return typed(value, route.body, "body")
+
+
+def _closing(scope: HTTPScope) -> tuple[Header, ...]:
+    """The header that ends a connection; from version 2 on, HTTP knows none."""
+    return ((b"connection", b"close"),) if scope["http_version"] in {"1.0", "1.1"} else ()
+
+
+def _pattern(found: Found, method: str) -> str:
+    """The path as the table has it, for the log."""
+    route = found.routes.get(method)
+    return route.path if route is not None else ""
+
+
+def _options(found: Found) -> Answer:
+    return Answer(204, b"", ((b"allow", ", ".join(sorted({*found.routes, "OPTIONS"})).encode()),))

@@ -1,0 +1,72 @@
+"""This is the room for the one table that says which error is which answer."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from owlrunner.accounts import SeveralTeams
+from owlrunner.errors import (
+    AlreadyExists,
+    DatabaseUnavailable,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    RunAlreadyActive,
+    TooManyRequests,
+    Unauthenticated,
+)
+from owlrunner.mail import MailUnavailable
+from owlrunner.web.exchange import Answer, ProtocolRefusal, encode
+from owlrunner.web.rendering import membership_bodies
+from owlrunner.web.wire import ConflictError, CrashError, Error, ProtocolError, RouteError, SeveralTeamsError
+
+logger = logging.getLogger(__name__)
+
+STATUS: Mapping[type[Exception], int] = {
+    InvalidRequest: 400,
+    Unauthenticated: 401,
+    PermissionDenied: 403,
+    NotFound: 404,
+    AlreadyExists: 409,
+    RunAlreadyActive: 409,
+    TooManyRequests: 429,
+    DatabaseUnavailable: 503,
+    MailUnavailable: 503,
+}
+"""Each error with its status; what is derived from it gets the same. What is not in here is our own fault: 500."""
+
+OUTAGE_SECONDS = 5
+"""When a client may come back after an outage."""
+OUTAGES = {
+    DatabaseUnavailable: "The database cannot be reached. Try again later.",
+    MailUnavailable: "The mail could not be sent. Try again later.",
+}
+"""What is told instead of the error, which names hosts."""
+
+
+def error_answer(error: Exception, route: str) -> Answer:
+    """The answer that an error stands for. ``route`` is for the log."""
+    if isinstance(error, ProtocolRefusal):
+        return Answer(error.status, encode(ProtocolError(error.status, error.code, error.error, error.message)))
+    kind = next((kind for kind in type(error).__mro__ if kind in STATUS), None)
+    if kind is None:
+        logger.error("%s crashed", route, exc_info=error)
+        return Answer(500, encode(CrashError(500, "Internal Server Error", "Internal Server Error")))
+    if kind in OUTAGES:
+        logger.warning("%s: %s", route, error)
+        return Answer(STATUS[kind], encode(Error(OUTAGES[kind])), _retry_after(OUTAGE_SECONDS))
+    if isinstance(error, RunAlreadyActive):
+        return Answer(STATUS[kind], encode(ConflictError(str(error), error.existing_run_id)))
+    if isinstance(error, SeveralTeams):
+        return Answer(STATUS[kind], encode(SeveralTeamsError(str(error), membership_bodies(error.memberships))))
+    headers = _retry_after(error.retry_after) if isinstance(error, TooManyRequests) else ()
+    return Answer(STATUS[kind], encode(Error(str(error))), headers)
+
+
+def no_route(method: str, path: str) -> Answer:
+    """The answer for a path or method that nobody serves."""
+    return Answer(404, encode(RouteError(f"Route {method}:{path} not found", HTTPStatus.NOT_FOUND.phrase, 404)))
+
+
+def _retry_after(seconds: int) -> tuple[tuple[bytes, bytes], ...]:
+    return ((b"retry-after", str(seconds).encode()),)

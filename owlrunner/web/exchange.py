@@ -1,0 +1,216 @@
+"""This is the room for one exchange over ASGI: the request as its handler sees it, its body, and the answer."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import attrs
+import msgspec
+import trio
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+
+from owlrunner.accounts import Caller
+from owlrunner.errors import InvalidRequest
+
+MAX_BODY = 1024 * 1024
+BODY_PATIENCE = 60.0
+"""Seconds that a client gets to send its body."""
+LINGER = 5.0
+"""Seconds that a client whose body is too large may go on sending after it was told so."""
+DEEPEST = 100
+"""How deep arrays and objects may be nested in a body."""
+
+JSON_HEADERS = (
+    (b"content-type", b"application/json"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+)
+
+_decode = msgspec.json.Decoder().decode
+encode = msgspec.json.Encoder().encode
+
+Header = tuple[bytes, bytes]
+
+
+class Answer(NamedTuple):
+    """What goes back: a status, a JSON text, and headers besides the usual ones."""
+
+    status: int
+    body: bytes
+    headers: tuple[Header, ...] = ()
+
+
+@attrs.frozen
+class Request:
+    """What a handler gets: everything is decoded and checked as far as the route's declaration can tell."""
+
+    path: Mapping[str, str]
+    query: Any = None
+    """An instance of the route's query class."""
+    body: Any = None
+    """An instance of the route's body class."""
+    known: Caller | None = None
+    credential: str | None = attrs.field(default=None, repr=False)
+    """The raw token or key, for signing out."""
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks; every route that wants a credential has one by now."""
+        assert self.known is not None  # noqa: S101 - the dispatcher has resolved it
+        return self.known
+
+
+class ProtocolRefusal(Exception):
+    """The request is not what HTTP and JSON want it to be. ``code`` is the name that clients of the original know."""
+
+    def __init__(self, status: int, code: str, error: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.error, self.message = status, code, error, message
+
+
+class ClientGone(Exception):
+    """The client hung up before it had sent its request: nobody waits for an answer."""
+
+
+def invalid_json() -> ProtocolRefusal:
+    """The body is no JSON."""
+    return ProtocolRefusal(
+        400,
+        "FST_ERR_CTP_INVALID_JSON_BODY",
+        "Bad Request",
+        "Body is not valid JSON but content-type is set to 'application/json'",
+    )
+
+
+def empty_json() -> ProtocolRefusal:
+    """A JSON body was announced and is not there."""
+    return ProtocolRefusal(
+        400,
+        "FST_ERR_CTP_EMPTY_JSON_BODY",
+        "Bad Request",
+        "Body cannot be empty when content-type is set to 'application/json'",
+    )
+
+
+def unsupported_type() -> ProtocolRefusal:
+    """The body is something else than plain JSON."""
+    return ProtocolRefusal(415, "FST_ERR_CTP_INVALID_MEDIA_TYPE", "Unsupported Media Type", "Unsupported Media Type")
+
+
+def too_large() -> ProtocolRefusal:
+    """The body is larger than MAX_BODY."""
+    return ProtocolRefusal(413, "FST_ERR_CTP_BODY_TOO_LARGE", "Payload Too Large", "Request body is too large")
+
+
+def too_slow() -> ProtocolRefusal:
+    """The body did not come in time."""
+    return ProtocolRefusal(408, "FST_ERR_CTP_BODY_TIMEOUT", "Request Timeout", "Request body did not arrive in time")
+
+
+def header(scope: HTTPScope, name: bytes) -> bytes | None:
+    """The first header of that (lower-case) name."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return value
+    return None
+
+
+async def read_body(scope: HTTPScope, receive: ASGIReceiveCallable) -> bytes:
+    """The whole body. Whoever lies about its length, or does not tell it, meets the same limit.
+
+    Raises ProtocolRefusal and ClientGone.
+    """
+    announced = header(scope, b"content-length")
+    if announced is not None and announced.isdigit() and int(announced) > MAX_BODY:
+        raise too_large()
+    parts: list[bytes] = []
+    size = 0
+    with trio.move_on_after(BODY_PATIENCE):
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise ClientGone
+            parts.append(message["body"])
+            size += len(message["body"])
+            if size > MAX_BODY:
+                raise too_large()
+            if not message["more_body"]:
+                return b"".join(parts)
+    raise too_slow()
+
+
+async def send_answer(scope: HTTPScope, send: ASGISendCallable, answer: Answer, *, ends: bool = True) -> None:
+    """Send the whole answer; a HEAD request gets its headers only.
+
+    Without ``ends`` the exchange stays open, for a client that is still sending; see ``linger``.
+    """
+    headers = answer.headers
+    if answer.status != 204:
+        headers = (*JSON_HEADERS, (b"content-length", b"%d" % len(answer.body)), *headers)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    body = b"" if scope["method"] == "HEAD" else answer.body
+    await send({"type": "http.response.body", "body": body, "more_body": not ends})
+
+
+async def linger(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """End an exchange that was left open, but read on meanwhile, for a while.
+
+    The server closes the connection when the exchange ends, and closing on unread data takes the answer away from the client.
+    Reading goes on to the very end, because a server that cannot hand over what arrives gets stuck.
+    """
+    sent_all = trio.Event()
+
+    async def drain() -> None:
+        while True:
+            message = await receive()
+            if message["type"] != "http.request" or not message["more_body"]:
+                sent_all.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(drain)
+        with trio.move_on_after(LINGER):
+            await sent_all.wait()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        nursery.cancel_scope.cancel()
+
+
+def json_body(scope: HTTPScope, raw: bytes) -> Any:
+    """The body as decoded JSON; None where there is none. Raises ProtocolRefusal and InvalidRequest."""
+    content_type = (header(scope, b"content-type") or b"").partition(b";")[0].strip().lower()
+    is_json = content_type == b"application/json"
+    if not raw:
+        if is_json:
+            raise empty_json()
+        return None
+    if not is_json or (header(scope, b"content-encoding") or b"identity").lower() != b"identity":
+        raise unsupported_type()
+    try:
+        value = _decode(raw)
+    except msgspec.ValidationError:
+        raise InvalidRequest("body: a number is out of range") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise invalid_json() from None
+    except RecursionError:
+        raise InvalidRequest(f"body: nested deeper than {DEEPEST} levels") from None
+    # Whoever walks the value later does so recursively. Most bodies have too few brackets to be deep at all.
+    if raw.count(b"[") + raw.count(b"{") > DEEPEST and _is_deep(value):
+        raise InvalidRequest(f"body: nested deeper than {DEEPEST} levels")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether arrays and objects are nested deeper than DEEPEST, found level by level, without recursion."""
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [part for one in level for part in _parts(one)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """What lies one level deeper, as far as it may have levels itself."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [part for part in parts if isinstance(part, (dict, list))]
+
+
+Handler = Callable[[Any, Request], Awaitable[Answer]]

@@ -1,0 +1,92 @@
+"""This is the room for turning what the doors return into the shapes that go over the wire."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from owlrunner.accounts import ApiKey, Membership, Team, User
+from owlrunner.job_run import JobRun
+from owlrunner.jobs import Page
+from owlrunner.storage.job_runs import Cursor, StoredLogLine
+from owlrunner.web.wire import JobRunBody, KeyBody, LogLineBody, LogPage, MembershipBody, RunPage, TeamBody, UserBody
+
+
+def instant(time: datetime) -> str:
+    """A time as it stands on the wire: cut to milliseconds."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def maybe_instant(time: datetime | None) -> str | None:
+    """A time, or null."""
+    return None if time is None else instant(time)
+
+
+def run_body(run: JobRun) -> JobRunBody:
+    """A run, for the wire."""
+    return JobRunBody(
+        run.id,
+        run.job_type,
+        run.status,
+        run.team_id,
+        run.project_id,
+        run.triggered_by,
+        run.params,
+        run.progress,
+        run.result,
+        run.error,
+        run.notify,
+        maybe_instant(run.started_at),
+        maybe_instant(run.completed_at),
+        instant(run.created_at),
+    )
+
+
+def run_page(page: Page) -> RunPage:
+    """A page of runs, for the wire."""
+    cursor = None if page.next is None else cursor_text(page.next)
+    return RunPage([run_body(run) for run in page.runs], cursor, page.next is not None)
+
+
+def cursor_text(cursor: Cursor) -> str:
+    """A cursor: to the microsecond, because that is how rows are sorted."""
+    return f"{cursor.created_at.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z|{cursor.id}"
+
+
+def log_page(lines: Sequence[StoredLogLine], after: str | None, *, has_more: bool) -> LogPage:
+    """A page of log lines, for the wire."""
+    logs = [LogLineBody(one.attempt, one.seq, instant(one.at), one.level, one.logger, one.message) for one in lines]
+    return LogPage(logs, f"{logs[-1].attempt}.{logs[-1].seq}" if logs else after, has_more)
+
+
+def team_body(team: Team) -> TeamBody:
+    """A team, for the wire."""
+    return TeamBody(*team)
+
+
+def membership_bodies(memberships: Sequence[Membership]) -> list[MembershipBody]:
+    """Teams with roles, for the wire."""
+    return [MembershipBody(*team, role=role.name.lower()) for team, role in memberships]
+
+
+def user_body(user: User) -> UserBody:
+    """A user, for the wire."""
+    return UserBody(user.id, user.email, user.name, instant(user.created_at), instant(user.updated_at))
+
+
+def key_body(key: ApiKey) -> KeyBody:
+    """An API key, for the wire."""
+    return KeyBody(
+        id=key.id,
+        key_prefix=key.key_prefix,
+        key_type=key.key_type,
+        app_id=None,
+        team_id=key.team_id,
+        name=key.name,
+        created_by=key.created_by,
+        permissions=key.permissions,
+        created_at=instant(key.created_at),
+        updated_at=instant(key.updated_at),
+        last_used_at=maybe_instant(key.last_used_at),
+        expires_at=maybe_instant(key.expires_at),
+        app_name=None,
+        created_by_email=key.created_by_email,
+    )
