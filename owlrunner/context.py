@@ -21,6 +21,8 @@ MAX_LOG_LINES = 10_000
 """How many log lines one attempt keeps; what comes after is counted, not kept."""
 MAX_LOG_MESSAGE = 8_192
 """How many characters one log line keeps."""
+MAX_COUNT = 2**53 - 1
+"""The largest number that every reader of JSON gets right."""
 MAX_PROGRESS_MESSAGE = 500
 """How many characters a progress message keeps."""
 
@@ -112,8 +114,8 @@ class JobContext:
         Costs no I/O; the latest value is stored a few times a second and always at the end. Numbers are brought into
         0 ≤ processed ≤ total; a total of 0 means that it is not known. Callable from threads.
         """
-        total = max(0, int(total))
-        processed = max(0, int(processed))
+        total = min(max(0, int(total)), MAX_COUNT)
+        processed = min(max(0, int(processed)), MAX_COUNT)
         if total:
             processed = min(processed, total)
         self._progress = Progress(processed, total, message[:MAX_PROGRESS_MESSAGE])

@@ -111,6 +111,8 @@ class JobType(Generic[P]):
             return (decode(raw, self.params_type, where="params", strict=False),)
         except Undecodable as problem:
             raise InvalidParams(str(problem)) from None
+        except Exception as error:  # a validator of the plugin's own raised what no validator should
+            raise InvalidParams(f"params: {type(error).__name__}: {error}") from error
 
     def params_schema(self) -> dict[str, Any]:
         """The params as a self-contained JSON Schema (2020-12)."""

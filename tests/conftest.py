@@ -9,7 +9,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 import trio
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from owlrunner.plugins import load_catalog
 from owlrunner.storage.embedded import prepare_cluster
@@ -20,7 +20,7 @@ TEMPLATE = "owlrunner_template"
 
 
 def _in_database(url: str, name: str) -> str:
-    return make_conninfo(**{**conninfo_to_dict(url), "dbname": name})
+    return make_conninfo(url, dbname=name)
 
 
 @pytest.fixture(scope="session")

@@ -236,7 +236,7 @@ def _result_json(result: Any) -> str | None:
         if holds_unstorable_text(plain):
             plain = storable_json(plain)
         encoded = msgspec.json.encode(plain if isinstance(plain, dict) else {"value": plain})
-    except (TypeError, ValueError, RecursionError, OverflowError) as problem:
+    except Exception as problem:  # noqa: BLE001 - reading the result runs the plugin's code: properties, iterators
         encoded = msgspec.json.encode({"unstorable": f"{type(problem).__name__}: {problem}"})
     if len(encoded) > MAX_RESULT_BYTES:
         encoded = msgspec.json.encode(

@@ -21,7 +21,7 @@ class RunLogHandler(logging.Handler):
         except Exception:  # noqa: BLE001 - a bad format string is the plugin's; logging's own way is to report and go on
             self.handleError(record)
             return
-        context.store_log_line(record.levelname.lower()[:10], record.name[:200], message)
+        context.store_log_line(record.levelname.lower()[:10], storable_text(record.name[:200]), message)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import msgspec
 
 from owlrunner.actor import Actor, ApiKeyActor, UserActor
 from owlrunner.context import LogLine
+from owlrunner.decoding import storable_text
 from owlrunner.job_run import JobRun, Outcome, Progress, RunStatus
 from owlrunner.storage.postgres import Params, Session
 
@@ -272,5 +273,5 @@ def progress_json(progress: Progress) -> str:
     """Progress as it is stored: ``message`` is left out when there is none."""
     value: dict[str, Any] = {"processed": progress.processed, "total": progress.total}
     if progress.message:
-        value["message"] = progress.message
+        value["message"] = storable_text(progress.message)
     return msgspec.json.encode(value).decode()

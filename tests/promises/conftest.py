@@ -5,17 +5,18 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import UUID
 
-import promise_jobs
 import pytest
 import trio
 from psycopg import sql
-from serving import Door, InProcess, LogEar, Serve, ServerProcess, StartProcess
 
 from owlrunner.config import Config, DatabaseConfig, ServerConfig, WebConfig
+from owlrunner.job_run import TRANSITIONS
 from owlrunner.jobs import Jobs
 from owlrunner.plugins import Catalog, build_catalog
 from owlrunner.server import Started, run_server
 from owlrunner.storage.postgres import Database
+from tests.promises import promise_jobs
+from tests.promises.serving import Door, InProcess, LogEar, Serve, ServerProcess, StartProcess
 
 
 @pytest.fixture(scope="session")
@@ -26,14 +27,21 @@ def catalog() -> Catalog:
 
 @pytest.fixture
 async def door(db: Database, catalog: Catalog) -> Door:
-    """The door on a fresh database whose job_runs announce each change."""
+    """The door on a fresh database whose job_runs announce each change, and refuse every move that TRANSITIONS does not have."""
+    allowed = [f"{before}>{after}" for before, followers in TRANSITIONS.items() for after in followers]
     async with db.session() as session:
         await session.connection.execute(
             sql.SQL("""
                 create function announce() returns trigger language plpgsql as
                     $$ begin perform pg_notify('changed', ''); return null; end $$;
-                create trigger announce after insert or update on job_runs for each statement execute function announce()
-            """)
+                create trigger announce after insert or update on job_runs for each statement execute function announce();
+                create function check_move() returns trigger language plpgsql as $$ begin
+                    if old.status <> new.status and not (old.status || '>' || new.status) = any({}::text[]) then
+                        raise 'a run went from % to %', old.status, new.status;
+                    end if;
+                    return null; end $$;
+                create trigger check_move after update on job_runs for each row execute function check_move()
+            """).format(allowed)
         )
     return Door(Jobs(db, catalog), db)
 

@@ -145,6 +145,30 @@ async def logs_a_lot(ctx: owlrunner.JobContext, params: Steps) -> None:
 
 
 @owlrunner.job_type(scope="system")
+async def odd_progress(ctx: owlrunner.JobContext) -> None:
+    """Tell what no database can keep."""
+    ctx.progress(10**30, 10**40, "NUL \x00 and half a pair \ud800")
+    logging.getLogger("odd\x00name").warning("odd \x00 line")
+    await trio.sleep(0.5)
+
+
+class Trap:
+    """An object that fights back when it is looked at."""
+
+    def __iter__(self) -> None:
+        """Fight back."""
+        raise RuntimeError("do not look")
+
+    __len__ = __iter__
+
+
+@owlrunner.job_type(scope="system")
+async def trapped_result(ctx: owlrunner.JobContext) -> object:
+    """Return what must not be looked at."""
+    return {"thing": Trap()}
+
+
+@owlrunner.job_type(scope="system")
 async def odd_result(ctx: owlrunner.JobContext) -> object:
     """Return what no JSON can hold."""
     return {"thing": object()}

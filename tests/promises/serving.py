@@ -122,9 +122,9 @@ class ServerProcess:
         environ = {
             **os.environ,
             "DATABASE_URL": database_url,
-            "PYTHONPATH": str(Path(__file__).parent),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
             "OWLRUNNER_SERVER__NAME": name,
-            "OWLRUNNER_SERVER__PLUGINS": '["promise_jobs"]',
+            "OWLRUNNER_SERVER__PLUGINS": '["tests.promises.promise_jobs"]',
             "OWLRUNNER_WEB__PORT": "0",
             **{f"OWLRUNNER_SERVER__{key.upper()}": str(value) for key, value in server.items()},
         }

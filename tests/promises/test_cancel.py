@@ -1,8 +1,7 @@
 """P3: a cancel request reaches the handler on any server, and what it waits for in PostgreSQL ends too."""
 
-from serving import Door, Serve, StartProcess
-
 from owlrunner.job_run import RunStatus
+from tests.promises.serving import Door, Serve, StartProcess
 
 
 async def test_a_pending_run_is_cancelled_at_once(door: Door) -> None:

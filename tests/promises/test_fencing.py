@@ -4,13 +4,13 @@ import signal
 from uuid import UUID, uuid4
 
 import pytest
-from serving import Door, StartProcess
 
 from owlrunner.context import LogLine
 from owlrunner.job_run import Outcome, Progress, RunStatus
 from owlrunner.storage import job_runs, servers
 from owlrunner.storage.job_runs import FinishedAttempt
 from owlrunner.storage.servers import Registration
+from tests.promises.serving import Door, StartProcess
 
 
 async def claim_as(door: Door, server_id: UUID, name: str, job_type: str) -> None:

@@ -1,10 +1,10 @@
 """P4 and P8: the status that is stored is how the run ended, and its progress is the last that was told."""
 
 import pytest
-from serving import OPERATOR, Door, Serve
 
 from owlrunner.context import MAX_LOG_LINES
 from owlrunner.job_run import RunStatus
+from tests.promises.serving import OPERATOR, Door, Serve
 
 
 async def test_completed_with_result_and_full_progress(door: Door, serve: Serve) -> None:
@@ -39,11 +39,32 @@ async def test_a_cancel_that_came_too_late_leaves_completed(door: Door, serve: S
     assert run.cancel_requested_at is not None
 
 
-async def test_a_result_that_no_json_can_hold_does_not_fail_the_run(door: Door, serve: Serve) -> None:
+@pytest.mark.parametrize("job_type", ["odd_result", "trapped_result"])
+async def test_a_result_that_no_json_can_hold_does_not_fail_the_run(door: Door, serve: Serve, job_type: str) -> None:
     """The work is done, so the run is completed, and the result says why it is not there."""
     await serve()
-    run = await door.until(await door.trigger("odd_result"), RunStatus.COMPLETED)
-    assert "object" in run.result["unstorable"]
+    run = await door.until(await door.trigger(job_type), RunStatus.COMPLETED)
+    assert "unsupported" in run.result["unstorable"]
+
+
+async def test_text_that_postgresql_refuses_blocks_nobody(door: Door, serve: Serve) -> None:
+    """Progress and log lines with NUL characters, lone surrogates or absurd numbers are stored as well as they can be."""
+    await serve()
+    run_id = await door.trigger("odd_progress")
+    run = await door.until(run_id, RunStatus.COMPLETED)
+    assert run.progress["message"] == "NUL \N{REPLACEMENT CHARACTER} and half a pair ?"
+    assert run.progress["processed"] == run.progress["total"] == 2**53 - 1
+    assert [line.message for line in await door.jobs.logs(OPERATOR, run_id, (0, 0), 10)] == [
+        "odd \N{REPLACEMENT CHARACTER} line"
+    ]
+
+
+async def test_a_run_that_is_due_later_starts_when_it_is(door: Door, serve: Serve) -> None:
+    """An idle server that would sleep for ten minutes learns of a run that is due in a second, and starts it then."""
+    await serve(poll_interval=600)
+    run = await door.until(await door.trigger("polite", run_at="1s"), RunStatus.COMPLETED)
+    assert run.started_at is not None
+    assert run.started_at >= run.run_at
 
 
 async def test_progress_costs_few_writes(door: Door, serve: Serve) -> None:

@@ -1,8 +1,7 @@
 """P12: one handler's misbehaviour is its own; one that blocks the event loop is named, and lapses nobody's lease."""
 
-from serving import Door, StartProcess
-
 from owlrunner.job_run import RunStatus
+from tests.promises.serving import Door, StartProcess
 
 
 async def test_a_blocking_handler_lapses_no_lease_and_is_named(door: Door, server_process: StartProcess) -> None:

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 import trio
-from serving import Door, LogEar, Serve
 
 from owlrunner.errors import DatabaseUnavailable
 from owlrunner.job_run import RunStatus
@@ -12,6 +11,7 @@ from owlrunner.plugins import Catalog
 from owlrunner.storage.embedded import Cluster, prepare_cluster
 from owlrunner.storage.migrations import migrate, wanted_migrations
 from owlrunner.storage.postgres import Database
+from tests.promises.serving import Door, LogEar, Serve
 
 
 @pytest.fixture

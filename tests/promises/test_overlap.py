@@ -5,12 +5,12 @@ from uuid import UUID
 
 import pytest
 import trio
-from serving import OPERATOR, Door, Serve, StartProcess
 
 from owlrunner.actor import ApiKeyActor
 from owlrunner.errors import RunAlreadyActive
 from owlrunner.job_run import JobRun, RunStatus
 from owlrunner.jobs import TriggerRequest
+from tests.promises.serving import OPERATOR, Door, Serve, StartProcess
 
 
 async def trigger_many(

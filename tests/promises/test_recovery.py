@@ -3,12 +3,12 @@
 from uuid import uuid4
 
 import trio
-from serving import OPERATOR, Door, Serve, StartProcess
 
 from owlrunner.job_run import RunStatus
 from owlrunner.jobs import TriggerRequest
 from owlrunner.storage import job_runs, servers
 from owlrunner.storage.servers import Registration
+from tests.promises.serving import OPERATOR, Door, Serve, StartProcess
 
 RESTARTED = "Server restarted during execution"
 

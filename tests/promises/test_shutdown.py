@@ -3,9 +3,9 @@
 import signal
 
 import trio.testing
-from serving import Door, Serve, StartProcess
 
 from owlrunner.job_run import RunStatus
+from tests.promises.serving import Door, Serve, StartProcess
 
 
 async def test_runs_that_end_within_the_grace_complete(door: Door, serve: Serve) -> None:

@@ -67,7 +67,9 @@ async def test_a_failing_migration_leaves_nothing(empty_database_url: str, tmp_p
     """What a migration did before its mistake is undone, and the mistake is told with the file's name."""
     (tmp_path / "0001_walls.sql").write_text("create table walls (n int);\nselect no_such_function();")
     async with Database(empty_database_url) as db:
-        with pytest.raises(StatementFailed, match=r"walls/0001_walls\.sql failed and was rolled back: .*no_such_function"):
+        with pytest.raises(
+            StatementFailed, match=r"walls/0001_walls\.sql failed and was rolled back: .*no_such_function"
+        ):
             await migrate(db, wanted_migrations(plugin_with(tmp_path)))
         row = await db.row("migrations/exists")
         assert row == (True,)

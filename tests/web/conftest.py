@@ -5,7 +5,6 @@ from typing import Any
 
 import httpx
 import pytest
-from web_world import CATALOG, Outbox, World, asgi_client
 
 from owlrunner.accounts import Accounts, Administration
 from owlrunner.accounts.credentials import hashed, new_token
@@ -14,6 +13,7 @@ from owlrunner.jobs import Jobs
 from owlrunner.storage import accounts as stored_accounts
 from owlrunner.storage.postgres import Database
 from owlrunner.web.app import build_app
+from tests.web.web_world import CATALOG, Outbox, World, asgi_client
 
 
 async def _key(admin: Administration, team: str, **options: Any) -> str:

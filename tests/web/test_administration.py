@@ -3,12 +3,12 @@
 from uuid import UUID, uuid4
 
 import pytest
-from web_world import World
 
 from owlrunner.accounts import Accounts, Administration
 from owlrunner.actor import ApiKeyActor, Role
 from owlrunner.errors import AlreadyExists, InvalidRequest, NotFound
 from owlrunner.storage.postgres import Database
+from tests.web.web_world import World
 
 
 async def test_teams_and_projects_are_named_by_id_or_slug(db: Database) -> None:

@@ -4,10 +4,10 @@ from typing import Any
 
 import httpx
 import pytest
-from web_world import World
 
 from owlrunner.accounts.credentials import hashed
 from owlrunner.actor import AGENT_PERMISSIONS, CLIENT_PERMISSIONS
+from tests.web.web_world import World
 
 FIELDS = [
     "id",

@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import httpx
 import msgspec
-from web_world import World
+
+from tests.web.web_world import World
 
 NOT_JSON = "Bad Request"
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import httpx
 import pytest
-from web_world import World
 
 from owlrunner.web.routes import ROUTES, Auth, Route
+from tests.web.web_world import World
 
 SENTENCES = {
     "nobody": "Missing authorization",

@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from web_world import CATALOG, World
 
 from owlrunner.job_type import Scope
 from owlrunner.web.openapi import openapi_document
 from owlrunner.web.routes import ROUTES, Auth
+from tests.web.web_world import CATALOG, World
 
 DOCUMENT = openapi_document(ROUTES, CATALOG.of_scope(Scope.PROJECT))
 

@@ -11,7 +11,6 @@ import hypercorn.trio
 import msgspec
 import pytest
 import trio
-from web_world import CATALOG, World, asgi_client
 
 from owlrunner.accounts import Accounts
 from owlrunner.config import Config, MailConfig, WebConfig
@@ -22,6 +21,7 @@ from owlrunner.storage.postgres import Database
 from owlrunner.web import exchange
 from owlrunner.web.app import build_app
 from owlrunner.web.exchange import MAX_BODY
+from tests.web.web_world import CATALOG, World, asgi_client
 
 JSON = {"content-type": "application/json"}
 INVALID = {

@@ -4,9 +4,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from web_world import ENDED, RUNNING, World
 
 from owlrunner.storage.accounts import Team
+from tests.web.web_world import ENDED, RUNNING, World
 
 FIELDS = [
     "id",

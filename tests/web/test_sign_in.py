@@ -6,11 +6,11 @@ from typing import Any
 import httpx
 import pytest
 import trio
-from web_world import World
 
 from owlrunner.accounts.credentials import hashed
 from owlrunner.actor import AGENT_PERMISSIONS
 from owlrunner.mail import MailUnavailable
+from tests.web.web_world import World
 
 EMAIL = "owner@acme.test"
 REFUSED = (401, {"error": "Invalid or expired code"})

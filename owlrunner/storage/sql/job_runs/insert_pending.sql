@@ -27,7 +27,8 @@ audit as (
     from run where run.created and run.team_id is not null and %(audit_actor_type)s::text is not null
 ),
 bell as (
-    select pg_notify('owlrunner_pending', '') from run where run.created and run.run_at <= owl_now()
+    -- Also for what is due later: a sleeping worker has to learn that its next due time has changed.
+    select pg_notify('owlrunner_pending', '') from run where run.created
 )
 select run.created, run.id, run.job_type, run.status, run.team_id, run.project_id, run.triggered_by, run.params, run.progress, run.result, run.error,
     run.notify, run.started_at, run.completed_at, run.created_at, run.run_at, run.priority, run.attempt, run.max_attempts,
