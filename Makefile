@@ -1,0 +1,76 @@
+# Two commands do everything, each from nothing but Python 3.11 or newer:
+#   make demo                              all of OwlRunner with made-up data; make demo ARGS="--json --port 8123"
+#   make test                              the tests; make test ARGS="tests/cli -x"
+# Besides: make check (linters, types, layers, tests), lint, types, clean.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# One stamp for each set of packages: they are installed anew only when pyproject.toml has changed.
+FOR_DEMO := $(VENV)/installed-embedded
+FOR_TEST := $(VENV)/installed-dev
+# Progress of installing goes to standard error: what `make demo ARGS=--json` prints is read by programs.
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+
+ARGS ?=
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help demo test check static lint types layers docstrings clean
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+# exec: a signal for the demo reaches the demo, not a shell in between.
+demo: $(FOR_DEMO)
+	@exec $(BIN)/owlrunner demo $(ARGS)
+
+test: $(FOR_TEST)
+	@exec $(BIN)/pytest $(ARGS)
+
+check: static test
+
+static: lint types layers docstrings
+
+lint: $(FOR_TEST)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(FOR_TEST)
+	@$(BIN)/mypy
+
+layers: $(FOR_TEST)
+	@$(BIN)/lint-imports
+
+docstrings: $(FOR_TEST)
+	@$(BIN)/interrogate tests
+
+$(FOR_DEMO): pyproject.toml | $(BIN)/python
+	@echo "installing what the demo needs" >&2
+	@$(PIP) install --editable '.[embedded]' >&2
+	@touch $@
+
+$(FOR_TEST): pyproject.toml | $(BIN)/python
+	@echo "installing what the tests need" >&2
+	@$(PIP) install --editable '.[dev]' >&2
+	@touch $(FOR_DEMO) $@
+
+# The first Python that is new enough and runs. A folder that was left half done is made anew.
+$(BIN)/python:
+	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		if "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+			exec "$$python" -m venv --clear $(VENV) >&2; \
+		fi; \
+		lacking="$$python"; \
+	done; \
+	if [ -n "$${lacking:-}" ]; then \
+		echo "$$lacking cannot make virtual environments: install python3-venv (apt-get install python3-venv), then run make again" >&2; \
+	else \
+		echo "Python 3.11 or newer is needed and was not found: install it, or name it: make PYTHON=/path/to/python3" >&2; \
+	fi; \
+	exit 1
+
+# The demo's data under .owlrunner stays: a PostgreSQL may be running on it.
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find owlrunner plugins tests docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,166 @@
+"""This is the room for ``owlrunner admin``: what the owner sets up straight on the database."""
+
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import click
+import msgspec
+
+from owlrunner.accounts import DEFAULT_PERMISSIONS, Administration
+from owlrunner.cli.local import in_current_schema
+from owlrunner.cli.options import Shared, config_option, format_option, pass_shared
+from owlrunner.cli.printing import one_line, print_json, say
+from owlrunner.errors import InvalidRequest
+from owlrunner.storage.postgres import Database
+
+TEAM = click.option("--team", "--team-id", required=True, help="The team's id or slug.")
+
+
+@click.group()
+@config_option
+@format_option
+def admin() -> None:
+    """Set up teams, projects, users, keys and integrations, straight on the database."""
+
+
+@admin.command()
+@click.argument("name")
+@click.option("--slug", help="Its name in addresses.  [default: made from the name]")
+@config_option
+@format_option
+@pass_shared
+def create_team(shared: Shared, name: str, slug: str | None) -> None:
+    """Create a team."""
+
+    async def create(db: Database) -> object:
+        return (await Administration(db).create_team(name, slug))._asdict()
+
+    _show(shared, in_current_schema(shared, create))
+
+
+@admin.command()
+@click.argument("name")
+@TEAM
+@click.option("--slug", help="Its name in addresses.  [default: made from the name]")
+@config_option
+@format_option
+@pass_shared
+def create_project(shared: Shared, name: str, team: str, slug: str | None) -> None:
+    """Create a project in a team."""
+
+    async def create(db: Database) -> object:
+        return (await Administration(db).create_project(team, name, slug))._asdict()
+
+    _show(shared, in_current_schema(shared, create))
+
+
+@admin.command()
+@click.argument("email")
+@TEAM
+@click.option("--role", type=click.Choice(["owner", "admin", "member"]), default="member", show_default=True)
+@click.option("--name", help="What to call them.  [default: made from the address]")
+@config_option
+@format_option
+@pass_shared
+def create_user(shared: Shared, email: str, team: str, role: str, name: str | None) -> None:
+    """Give a user a role in a team; a new address becomes a new user."""
+
+    async def create(db: Database) -> object:
+        user, is_new = await Administration(db).create_user(email, team, role, name)
+        return {"id": user.id, "email": user.email, "name": user.name, "role": role, "is_new": is_new}
+
+    _show(shared, in_current_schema(shared, create))
+
+
+@admin.command()
+@TEAM
+@click.option("--name", default="Made by the owner", show_default=True, help="What it is for.")
+@click.option("--type", "key_type", type=click.Choice(sorted(DEFAULT_PERMISSIONS)), default="agent", show_default=True)
+@click.option(
+    "--permission", "permissions", multiple=True, help="May be repeated.  [default: all that its type may hold]"
+)
+@click.option("--expires-in-days", type=click.IntRange(1))
+@click.option("--created-by", help="Address of the user who is told about what it starts.  [default: the team's owner]")
+@config_option
+@format_option
+@pass_shared
+def create_key(
+    shared: Shared,
+    *,
+    team: str,
+    name: str,
+    key_type: str,
+    permissions: tuple[str, ...],
+    expires_in_days: int | None,
+    created_by: str | None,
+) -> None:
+    """Create an API key of a team. It is printed this once."""
+
+    async def create(db: Database) -> object:
+        raw, key = await Administration(db).create_key(
+            team,
+            name,
+            key_type=key_type,
+            permissions=permissions or None,
+            expires_in_days=expires_in_days,
+            created_by=created_by,
+        )
+        shown = {"id": key.id, "team_id": key.team_id, "name": key.name, "permissions": key.permissions}
+        return {"key": raw} | shown | {"expires_at": key.expires_at}
+
+    _show(shared, in_current_schema(shared, create))
+
+
+@admin.command()
+@click.option("--project", "--project-id", required=True, help="The project's id, or the slugs team/project.")
+@click.option("--provider", default="revenuecat", show_default=True)
+@click.option("--api-key-stdin", is_flag=True, help="Read the provider's API key from standard input.")
+@click.option("--api-key-file", type=click.Path(path_type=Path, dir_okay=False), help="Read the API key from a file.")
+@config_option
+@format_option
+@pass_shared
+def set_integration(
+    shared: Shared, *, project: str, provider: str, api_key_stdin: bool, api_key_file: Path | None
+) -> None:
+    """Connect a project to a provider, such as RevenueCat.
+
+    The provider's API key is asked for, or read; it is never an argument, which others could see, and never shown.
+    """
+    config = {"api_key": _secret(provider, from_stdin=api_key_stdin, file=api_key_file)}
+
+    async def put(db: Database) -> UUID:
+        return await Administration(db).set_integration(project, provider, config)
+
+    _show(shared, {"id": in_current_schema(shared, put), "provider": provider})
+
+
+def _secret(provider: str, *, from_stdin: bool, file: Path | None) -> str:
+    """The provider's API key, from wherever it shall come."""
+    if from_stdin and file is not None:
+        raise click.UsageError("--api-key-stdin and --api-key-file cannot both be given")
+    if from_stdin:
+        text = sys.stdin.read()
+    elif file is not None:
+        text = file.read_text("utf-8", "replace")
+    elif sys.stdin.isatty():
+        text = click.prompt(f"API key of {provider}", hide_input=True, err=True)
+    else:
+        raise click.UsageError("there is no terminal to ask for the API key: give --api-key-stdin or --api-key-file")
+    secret = text.strip()
+    if not secret.isascii() or not secret.isprintable() or not secret or " " in secret:
+        # Not shown, not even what is wrong with it.
+        raise InvalidRequest("api_key: expected one word of printable ASCII characters")
+    return secret
+
+
+def _show(shared: Shared, told: object) -> None:
+    """Print what was made."""
+    plain: dict[str, Any] = msgspec.to_builtins(told)
+    if shared.wants_json:
+        print_json(plain)
+        return
+    for key, value in plain.items():
+        if value is not None:
+            say(f"{key + ':':<13}{one_line(', '.join(value) if isinstance(value, list) else str(value))}")

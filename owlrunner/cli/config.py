@@ -1,0 +1,62 @@
+"""This is the room for ``owlrunner config``."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from owlrunner.cli.local import catalog_of, configured
+from owlrunner.cli.options import Shared, config_option, format_option, pass_shared
+from owlrunner.cli.printing import clean, print_json, say
+from owlrunner.config import Config, MailConfig, WebConfig
+
+
+@click.group()
+def config() -> None:
+    """Check the configuration."""
+
+
+@config.command()
+@config_option
+@format_option
+@pass_shared
+def check(shared: Shared) -> None:
+    """Load the configuration and the plugins' settings, and show what is set up; secrets are left out."""
+    loaded = configured(shared)
+    catalog = catalog_of(loaded)
+    facts = {
+        "database": _database(loaded),
+        "web": _web(loaded.web),
+        "mail": _mail(loaded.mail),
+        "server": f"capacity {loaded.server.capacity}, lease {loaded.server.lease:g} s, wakeups by {loaded.server.wakeups}",
+        "log": loaded.log.level,
+        "plugins": ", ".join(plugin.name for plugin in catalog.plugins) or "none",
+    }
+    if shared.wants_json:
+        print_json({"ok": True} | facts)
+        return
+    say("ok")
+    for what, how in facts.items():
+        say(f"{what:<9} {clean(how)}")
+
+
+def _database(loaded: Config) -> str:
+    """Where the database is, without the password that may stand anywhere in its address."""
+    if not loaded.database.url:
+        return f"OwlRunner's own PostgreSQL under {Path(loaded.database.data_dir).expanduser().absolute()}"
+    if "://" not in loaded.database.url:
+        return "PostgreSQL, given as key=value pairs"
+    try:
+        parts = urlsplit(loaded.database.url)
+        where = f"{parts.hostname or 'local socket'}{f':{parts.port}' if parts.port else ''}"
+    except ValueError:
+        return "PostgreSQL at several hosts"
+    return f"PostgreSQL at {where}, database {parts.path.removeprefix('/') or 'by default'}"
+
+
+def _web(web: WebConfig) -> str:
+    return f"http://{f'[{web.host}]' if ':' in web.host else web.host}:{web.port}" if web.enabled else "off"
+
+
+def _mail(mail: MailConfig) -> str:
+    return f"{mail.host}:{mail.port}, {mail.security}, from {mail.sender}" if mail.host else "written to the log"

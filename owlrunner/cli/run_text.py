@@ -1,0 +1,130 @@
+"""This is the room for how runs and log lines look as text."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from owlrunner.cli.printing import clean, one_line
+
+COLOURS = {"completed": "green", "failed": "red", "running": "blue", "cancelled": "yellow", "pending": "bright_black"}
+MISSING = "—"
+
+Json = Mapping[str, Any]
+
+
+def progress_of(run: Json) -> tuple[int, int, str] | None:
+    """How far a run has come, as (processed, total, message) with processed ≤ total where total is known."""
+    told = run.get("progress")
+    if not isinstance(told, Mapping):
+        return None
+    processed, total = max(0, int(told.get("processed") or 0)), max(0, int(told.get("total") or 0))
+    return min(processed, total) if total else processed, total, one_line(str(told.get("message") or ""))
+
+
+def share(processed: int, total: int) -> str:
+    """``120/340 (35%)``, or ``120`` when the total is not known. 100% is said of what is complete, and nothing else."""
+    return f"{processed}/{total} ({100 * processed // total}%)" if total else str(processed)
+
+
+def status_text(run: Json, width: int = 0) -> str:
+    """A status in its colour."""
+    return click.style(str(run["status"]).ljust(width), fg=COLOURS.get(str(run["status"])))
+
+
+def moment(text: str | None) -> str:
+    """A time of the API without its milliseconds; always UTC."""
+    return text[:19].replace("T", " ") + "Z" if text else MISSING
+
+
+def duration(run: Json) -> str:
+    """How long a run took, or has been running."""
+    if not run.get("started_at"):
+        return MISSING
+    start = datetime.fromisoformat(run["started_at"])
+    end = datetime.fromisoformat(run["completed_at"]) if run.get("completed_at") else datetime.now(UTC)
+    return span((end - start).total_seconds())
+
+
+def span(seconds: float) -> str:
+    """A duration for people."""
+    # The clocks of two machines may disagree a little.
+    tenths = max(0, round(seconds * 10))
+    if tenths < 600:
+        return f"{tenths / 10:.1f}s"
+    minutes, rest = divmod(tenths // 10, 60)
+    return f"{minutes}m {rest}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60}m"
+
+
+def run_table(runs: Sequence[Json]) -> str:
+    """A line for each run, under a header. Ids are never cut: one wants to copy them."""
+    heads = ("ID", "Status", "Type", "Triggered By", "Duration", "Created")
+    rows = [
+        (
+            str(run["id"]),
+            str(run["status"]),
+            one_line(str(run["job_type"])),
+            _by(run),
+            duration(run),
+            moment(run.get("created_at")),
+        )
+        for run in runs
+    ]
+    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
+    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in (heads, *rows)]
+    for run, cells in zip(runs, padded[1:], strict=True):
+        cells[1] = status_text(run, widths[1])
+    header = click.style("  ".join(padded[0]).rstrip(), bold=True)
+    return "\n".join([header, "─" * (sum(widths) + 2 * 5), *("  ".join(cells).rstrip() for cells in padded[1:])])
+
+
+def run_detail(run: Json) -> str:
+    """Everything about one run."""
+    facts = {
+        "ID": str(run["id"]),
+        "Status": status_text(run),
+        "Triggered": clean(str(run.get("triggered_by"))),
+        "Duration": duration(run),
+        "Created": moment(run.get("created_at")),
+        "Started": moment(run.get("started_at")),
+        "Completed": moment(run.get("completed_at")),
+        "Team ID": run.get("team_id") or MISSING,
+        "Project ID": run.get("project_id") or MISSING,
+    }
+    progress = progress_of(run)
+    if progress is not None:
+        facts["Progress"] = share(*progress[:2]) + (f" {progress[2]}" if progress[2] else "")
+    lines = [click.style(one_line(str(run["job_type"])), bold=True)]
+    lines += [f"{caption + ':':<12}{text}" for caption, text in facts.items() if text != MISSING]
+    if run.get("error"):
+        lines += [click.style("Error:", fg="red"), *(f"  {line}" for line in clean(run["error"]).splitlines())]
+    for caption, key in (("Result", "result"), ("Params", "params")):
+        if run.get(key) is not None:
+            lines += [f"{caption}:", *_json_lines(run[key])]
+    return "\n".join(lines)
+
+
+def log_line(line: Json) -> str:
+    """One line of a run's log; further lines of its message are indented."""
+    message = clean(str(line["message"])).replace("\n", "\n    ")
+    level = str(line["level"])
+    colour = {"warning": "yellow", "error": "red", "critical": "red"}.get(level)
+    return f"{line['at']} {click.style(f'{level:<7}', fg=colour)} {one_line(str(line['logger']))}: {message}"
+
+
+def _json_lines(value: Any) -> list[str]:
+    """An object as one line for each key."""
+    if isinstance(value, Mapping):
+        return [f"  {one_line(str(key))}: {_json(part)}" for key, part in value.items()]
+    return [f"  {_json(value)}"]
+
+
+def _json(value: Any) -> str:
+    return clean(json.dumps(value, ensure_ascii=False))
+
+
+def _by(run: Json) -> str:
+    by = str(run.get("triggered_by"))
+    return "manual" if by.startswith("manual:") else one_line(by)

@@ -1,0 +1,32 @@
+"""This is the room for ``owlrunner serve``."""
+
+import click
+import trio
+
+from owlrunner.cli.local import catalog_of, configured
+from owlrunner.cli.log_output import set_up_logging
+from owlrunner.cli.options import Shared, config_option, pass_shared
+from owlrunner.config import Config
+from owlrunner.plugins import Catalog
+from owlrunner.server import run_server, stop_on_signal
+
+
+@click.command()
+@config_option
+@pass_shared
+def serve(shared: Shared) -> None:
+    """Run a server until it is told to stop.
+
+    SIGTERM or Ctrl-C stops it in an orderly way: runs get the time that server.shutdown_grace says. The second one ends it at once.
+    """
+    config = configured(shared)
+    set_up_logging(config.log.level)
+    trio.run(_serve, config, catalog_of(config))
+
+
+async def _serve(config: Config, catalog: Catalog) -> None:
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(stop_on_signal, stop)
+        await run_server(config, catalog, stop)
+        nursery.cancel_scope.cancel()
