@@ -5,6 +5,7 @@ leases and write outcomes end last, when there is nothing left to write.
 """
 
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -16,7 +17,7 @@ import attrs
 import hypercorn.trio
 import trio
 
-import owlrunner.accounts
+from owlrunner.accounts import Accounts
 from owlrunner.config import Config, WebConfig
 from owlrunner.errors import ConfigError
 from owlrunner.jobs import Jobs
@@ -103,17 +104,46 @@ async def run_server(
         db = await opened.enter_async_context(open_database(config, url, RUNTIME_CONNECTIONS))
         await bring_schema(config, db, catalog)
         opened.enter_context(caught_run_logs())
+        loops = _Loops.assemble(config, catalog, db, _registration(config, catalog, port))
+        async with trio.open_nursery() as services:
+            await loops.start_services(services, config)
+            async with trio.open_nursery() as runs:
+                async with trio.open_nursery() as intake:
+                    web_url = ""
+                    if port is not None:
+                        web_url = await intake.start(_serve_web, config, catalog, api_db, port, stop)
+                    claiming = await intake.start(loops.claim, runs)
+                    server_id = loops.heartbeat.server_id
+                    logger.info("server %s is ready%s", server_id, f" at {web_url}" if web_url else "")
+                    task_status.started(Started(web_url, url, server_id))
+                    await stop.wait()
+                    logger.info("stopping: %d runs have %g s to end", len(loops.held), config.server.shutdown_grace)
+                    claiming.cancel()
+                await _end_runs(loops.held, config.server.shutdown_grace)
+            await _end_services(db, loops.recorder, loops.heartbeat.server_id)
+            services.cancel_scope.cancel()
+    logger.info("stopped")
 
+
+@attrs.frozen
+class _Loops:
+    """The runtime's loops, put together; who needs what of whom is written down here."""
+
+    db: Database
+    wakeups: Wakeups
+    held: HeldRuns
+    recorder: Recorder
+    heartbeat: Heartbeat
+    worker: Worker
+
+    @classmethod
+    def assemble(cls, config: Config, catalog: Catalog, db: Database, registration: Registration) -> "_Loops":
+        """Make them; nothing runs yet."""
         wakeups = Wakeups()
-        held = HeldRuns(capacity=config.server.capacity, on_room=wakeups.pending.ring)
-        recorder = Recorder(db, on_requeued=wakeups.pending.ring)
-        heartbeat = Heartbeat(
-            db,
-            _registration(config, catalog, port),
-            held=held,
-            stall_limit=config.server.stall_limit,
-            on_return=wakeups.pending.ring,
-        )
+        look = wakeups.pending.ring
+        held = HeldRuns(capacity=config.server.capacity, on_room=look)
+        recorder = Recorder(db, on_requeued=look)
+        heartbeat = Heartbeat(db, registration, held=held, stall_limit=config.server.stall_limit, on_return=look)
         worker = Worker(
             db,
             job_types=catalog.job_types.values(),
@@ -123,38 +153,26 @@ async def run_server(
             server_id=lambda: heartbeat.server_id,
             longest_sleep=config.server.longest_sleep,
         )
-        async with trio.open_nursery() as services:
-            await services.start(heartbeat.run)
-            await recover_at_start(db, heartbeat.server_id)
-            services.start_soon(recorder.run)
-            services.start_soon(
-                held.hear_news, db, wakeups.held, min(config.server.lease / 3, config.server.longest_sleep)
-            )
-            services.start_soon(keep_recovering, db, config.server.lease / 2, wakeups.pending.ring)
-            if config.server.wakeups == "listen":
-                await services.start(wakeups.run, db)
-            async with trio.open_nursery() as runs:
-                async with trio.open_nursery() as intake:
-                    web_url = ""
-                    if port is not None:
-                        web_url = await intake.start(_serve_web, config, catalog, api_db, port, stop)
-                    claiming = trio.CancelScope()
-                    intake.start_soon(_within, claiming, worker.claim, runs)
-                    logger.info("server %s is ready%s", heartbeat.server_id, f" at {web_url}" if web_url else "")
-                    task_status.started(Started(web_url, url, heartbeat.server_id))
-                    await stop.wait()
-                    logger.info("stopping: %d runs have %g s to end", len(held), config.server.shutdown_grace)
-                    claiming.cancel()
-                await _end_runs(held, config.server.shutdown_grace)
-            await _end_services(db, recorder, heartbeat.server_id)
-            services.cancel_scope.cancel()
-    logger.info("stopped")
+        return cls(db, wakeups, held, recorder, heartbeat, worker)
 
+    async def start_services(self, services: trio.Nursery, config: Config) -> None:
+        """Register, recover, and start what must outlive the runs. Returns when a port may be opened."""
+        lease = config.server.lease
+        await services.start(self.heartbeat.run)
+        await recover_at_start(self.db, self.heartbeat.server_id)
+        services.start_soon(self.recorder.run)
+        services.start_soon(
+            self.held.hear_news, self.db, self.wakeups.held, min(lease / 3, config.server.longest_sleep)
+        )
+        services.start_soon(keep_recovering, self.db, lease / 2, self.wakeups.pending.ring)
+        if config.server.wakeups == "listen":
+            await services.start(self.wakeups.run, self.db)
 
-async def _within(scope: trio.CancelScope, loop: "object", *args: object) -> None:
-    """Run a loop inside a cancel scope of its own."""
-    with scope:
-        await loop(*args)  # type: ignore[operator]
+    async def claim(self, runs: trio.Nursery, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
+        """Claim runs into the nursery until the scope that is told is cancelled."""
+        with trio.CancelScope() as claiming:
+            task_status.started(claiming)
+            await self.worker.claim(runs)
 
 
 async def _end_runs(held: HeldRuns, grace: float) -> None:
@@ -218,7 +236,7 @@ async def _serve_web(
     task_status: trio.TaskStatus[str],
 ) -> None:
     """Serve HTTP until ``stop``, then let open requests end within the graceful timeout."""
-    app = build_app(Jobs(db, catalog), owlrunner.accounts.Accounts(db), Mailer(config.mail), config)
+    app = build_app(Jobs(db, catalog), Accounts(db), Mailer(config.mail), config)
     settings = hypercorn.Config()
     settings.bind = [f"fd://{os.dup(port.fileno())}"]
     settings.graceful_timeout = config.web.graceful_timeout
@@ -228,9 +246,7 @@ async def _serve_web(
     host, number, *_ = port.getsockname()
 
     async with trio.open_nursery() as nursery:
-        await nursery.start(
-            lambda task_status: hypercorn.trio.serve(app, settings, shutdown_trigger=stop.wait, task_status=task_status)
-        )
+        await nursery.start(functools.partial(hypercorn.trio.serve, app, settings, shutdown_trigger=stop.wait))
         task_status.started(f"http://{f'[{host}]' if ':' in host else host}:{number}")
 
 
