@@ -42,7 +42,7 @@ layers: $(FOR_TEST)
 	@$(BIN)/lint-imports
 
 docstrings: $(FOR_TEST)
-	@$(BIN)/interrogate tests
+	@$(BIN)/interrogate --quiet --whitelist-regex '^test_' tests
 
 $(FOR_DEMO): pyproject.toml | $(BIN)/python
 	@echo "installing what the demo needs" >&2

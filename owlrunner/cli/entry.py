@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from owlrunner.cli.log_output import is_logging
 from owlrunner.cli.options import Shared, api_options, format_option
 from owlrunner.cli.printing import complain
 from owlrunner.errors import OwlRunnerError
@@ -96,7 +97,7 @@ def _one_of(error: BaseException) -> BaseException:
 def _report_bug(error: BaseException, *, as_json: bool) -> None:
     """A server's log must hold the traceback; whoever typed a command gets it when they ask."""
     sentence = f"this is a bug in OwlRunner or a plugin: {type(error).__name__}: {error}"
-    if logging.getLogger().handlers:
+    if is_logging():
         logging.getLogger("owlrunner").critical("%s", sentence, exc_info=error)
     elif os.environ.get(TRACEBACK):
         raise error

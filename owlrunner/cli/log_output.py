@@ -28,6 +28,11 @@ class OneLine(logging.Formatter):
         return "\n    ".join(lines)
 
 
+def is_logging() -> bool:
+    """Whether ``set_up_logging`` was called."""
+    return any(isinstance(handler.formatter, OneLine) for handler in logging.getLogger().handlers)
+
+
 def set_up_logging(level: str) -> None:
     """Send records of ``level`` and above to standard error."""
     handler = logging.StreamHandler(sys.stderr)

@@ -20,8 +20,9 @@ def serve(shared: Shared) -> None:
     SIGTERM or Ctrl-C stops it in an orderly way: runs get the time that server.shutdown_grace says. The second one ends it at once.
     """
     config = configured(shared)
+    catalog = catalog_of(config)
     set_up_logging(config.log.level)
-    trio.run(_serve, config, catalog_of(config))
+    trio.run(_serve, config, catalog)
 
 
 async def _serve(config: Config, catalog: Catalog) -> None:

@@ -1,0 +1,156 @@
+"""What the command line's tests hold in their hands: real processes, and what they print."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+HERE = Path(__file__).parent
+PATIENCE = 60.0
+"""Seconds after which something that should have happened counts as not happening."""
+
+OWLRUNNER = [sys.executable, "-m", "owlrunner"]
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """This process's environment without what would configure OwlRunner."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("OWLRUNNER_", "DATABASE_URL", "PG"))}
+    return kept | {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "default"} | variables
+
+
+class Program:
+    """``owlrunner`` as a process of its own, whose lines can be waited for."""
+
+    def __init__(self, *arguments: object, env: Mapping[str, str] | None = None, cwd: Path = HERE) -> None:
+        self._process = subprocess.Popen(
+            [*OWLRUNNER, *map(str, arguments)],
+            env=environment(**(env or {})),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._lines: queue.Queue[tuple[str, str | None]] = queue.Queue()
+        self._seen: dict[str, list[str]] = {"out": [], "err": []}
+        self._readers = [
+            threading.Thread(target=self._read, args=("out", self._process.stdout)),
+            threading.Thread(target=self._read, args=("err", self._process.stderr)),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def out(self) -> str:
+        """What came on standard output so far, as far as it has been waited for."""
+        return "".join(self._seen["out"])
+
+    @property
+    def err(self) -> str:
+        """What came on standard error."""
+        return "".join(self._seen["err"])
+
+    def line(self, stream: str, wanted: Callable[[str], bool]) -> str:
+        """Wait for a line that is as wanted; one that came already counts."""
+        for seen in self._seen[stream]:
+            if wanted(seen):
+                return seen
+        open_streams = 2
+        while True:
+            came_from, text = self._lines.get(timeout=PATIENCE)
+            if text is None:
+                open_streams -= 1
+                assert open_streams, f"it ended without the line that was waited for:\n{self.out}\n{self.err}"
+                continue
+            self._seen[came_from].append(text)
+            if came_from == stream and wanted(text):
+                return text
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does."""
+        self._process.send_signal(signal.SIGINT)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._process.terminate()
+
+    def end(self) -> int:
+        """Wait until it has ended, and return its exit status."""
+        status = self._process.wait(PATIENCE)
+        self._close()
+        while not self._lines.empty():
+            came_from, text = self._lines.get()
+            if text is not None:
+                self._seen[came_from].append(text)
+        return status
+
+    def kill(self) -> None:
+        """End it without a warning."""
+        self._process.kill()
+        self._process.wait(PATIENCE)
+        self._close()
+
+    def _close(self) -> None:
+        for reader in self._readers:
+            reader.join()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+
+    def _read(self, name: str, stream: Any) -> None:
+        for line in stream:
+            self._lines.put((name, line))
+        self._lines.put((name, None))
+
+
+class Demo(Program):
+    """``owlrunner demo``, ready."""
+
+    def __init__(self, data_dir: Path, *arguments: object) -> None:
+        super().__init__("demo", "--json", "--port", 0, "--data-dir", data_dir, "--plugin", "cli_jobs", *arguments)
+        self.ready: dict[str, str] = json.loads(self.line("out", lambda _: True))
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What one exports to use it."""
+        return {
+            "OWLRUNNER_ENDPOINT": self.ready["url"],
+            "OWLRUNNER_API_KEY": self.ready["api_key"],
+            "OWLRUNNER_PROJECT_ID": self.ready["project_id"],
+        }
+
+    def program(self, *arguments: object, **env: str) -> Program:
+        """Start another ``owlrunner`` that uses this demo."""
+        return Program(*arguments, env=self.env | env)
+
+    def run(self, *arguments: object, **env: str) -> tuple[int, str, str]:
+        """Run another ``owlrunner`` to its end: exit status, standard output, standard error."""
+        program = self.program(*arguments, **env)
+        status = program.end()
+        return status, program.out, program.err
+
+    def json(self, *arguments: object, **env: str) -> Any:
+        """Run another ``owlrunner`` that prints JSON, and succeeds."""
+        status, out, err = self.run(*arguments, "--format", "json", **env)
+        assert (status, err) == (0, "")
+        return json.loads(out)
+
+
+def sentence(text: str) -> str:
+    """What an error is made of: one line, and no traceback."""
+    assert text.startswith("Error: ")
+    assert text.endswith("\n")
+    assert text.count("\n") == 1
+    return text.removeprefix("Error: ").rstrip("\n")

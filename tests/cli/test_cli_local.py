@@ -1,0 +1,220 @@
+"""The commands that work on this machine, in this process: migrate, admin, config, plugins; and the root command."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import attrs
+import click
+import psycopg
+import pytest
+from click.testing import CliRunner, Result
+
+from owlrunner.cli.entry import COMMANDS, RootGroup, cli
+from owlrunner.config import Config, DatabaseConfig, LogConfig, MailConfig, ServerConfig, WebConfig, load_config
+from owlrunner.version import VERSION
+from tests.cli.programs import sentence
+
+SECRET = "sk_quite_secret"
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def owlrunner() -> Invoke:
+    """Run a command in this process."""
+
+    def invoke(*arguments: object, stdin: str | None = None, **env: str) -> Result:
+        return CliRunner().invoke(cli, [str(argument) for argument in arguments], input=stdin, env=env)
+
+    return invoke
+
+
+def _json(result: Result) -> Any:
+    assert (result.exit_code, result.stderr) == (0, "")
+    return json.loads(result.stdout)
+
+
+def test_version(owlrunner: Invoke) -> None:
+    """--version prints name and version."""
+    assert owlrunner("--version").stdout == f"owlrunner {VERSION}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_summaries_are_the_commands_own(name: str) -> None:
+    """The root's help shows each command's own first sentence, though it does not import the command."""
+    assert isinstance(cli, RootGroup)
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert command.get_short_help_str(200) == COMMANDS[name]
+
+
+def test_commands_that_ask_a_server_do_not_load_one() -> None:
+    """Importing the jobs commands loads neither Trio nor Quart, so that they start fast."""
+    told = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, owlrunner.cli.jobs; print({'trio', 'quart', 'hypercorn'} & set(sys.modules))",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert told.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("env", "named"), [({}, "OWLRUNNER_ENDPOINT"), ({"OWLRUNNER_ENDPOINT": "http://127.0.0.1:1"}, "OWLRUNNER_API_KEY")]
+)
+def test_missing_setting_is_one_sentence(owlrunner: Invoke, env: dict[str, str], named: str) -> None:
+    """Without endpoint or key, a command exits with 1 and names the variable to set."""
+    result = owlrunner("jobs", "list", **env)
+    assert result.exit_code == 1
+    assert named in sentence(result.stderr)
+
+
+def test_dead_port_is_one_sentence(owlrunner: Invoke) -> None:
+    """A server that is not there exits with 1 and names the endpoint."""
+    result = owlrunner("jobs", "list", "--endpoint", "http://127.0.0.1:1", "--api-key", "owl_agent_x")
+    assert result.exit_code == 1
+    assert sentence(result.stderr) == "http://127.0.0.1:1 cannot be reached: Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--param", "no-sign"], "key=value"),
+        (["--params", "[1]"], "JSON object"),
+        (["--params", "{"], "not valid JSON"),
+        (["--priority", "101"], "101"),
+        (["--no-such-option"], "--no-such-option"),
+    ],
+)
+def test_bad_arguments_exit_2(owlrunner: Invoke, arguments: list[str], named: str) -> None:
+    """What is wrong with the command line itself exits with 2 and says what."""
+    result = owlrunner("jobs", "trigger", "greet", *arguments)
+    assert result.exit_code == 2
+    assert named in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["serve"], ["migrate"], ["config", "check"], ["plugins", "check"], ["admin", "create-team", "x"]]
+)
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[web]\nport = 'x'\n", "web.port"),
+        ("[web]\nprot = 1\n", "web.prot"),
+        ("= 1", "not valid TOML"),
+        ("[plugins.nobody]\nx = 1\n", "plugins.nobody"),
+        ("[plugins.revenuecat]\nconcurrency = 0\n", "plugins.revenuecat"),
+    ],
+)
+def test_bad_config_is_one_sentence(
+    owlrunner: Invoke, tmp_path: Path, command: list[str], text: str, named: str
+) -> None:
+    """A configuration that cannot be used stops every command with 1 and a sentence that names the key."""
+    file = tmp_path / "owl.toml"
+    file.write_text(text)
+    result = owlrunner(*command, "--config", file)
+    assert result.exit_code == 1
+    assert named in sentence(result.stderr)
+
+
+def test_missing_config_is_one_sentence(owlrunner: Invoke, tmp_path: Path) -> None:
+    """A configuration file that is not there is named; as JSON, too."""
+    result = owlrunner("config", "check", "--config", tmp_path / "none.toml", "--format", "json")
+    assert result.exit_code == 1
+    assert "none.toml" in json.loads(result.stderr)["error"]
+
+
+def test_config_check_shows_no_secret(owlrunner: Invoke) -> None:
+    """What is set up is shown without the passwords in it."""
+    env = {"DATABASE_URL": f"postgresql://owl:{SECRET}@db.test:5433/owls", "OWLRUNNER_MAIL__PASSWORD": SECRET}
+    result = owlrunner("config", "check", **env)
+    assert result.exit_code == 0
+    assert "PostgreSQL at db.test:5433, database owls" in result.stdout
+    assert SECRET not in result.output
+
+
+def test_plugins_list_names_what_they_offer(owlrunner: Invoke) -> None:
+    """Every plugin is listed with its job types."""
+    listed = {plugin["name"]: plugin["job_types"] for plugin in _json(owlrunner("plugins", "list", "--format", "json"))}
+    assert listed["revenuecat"] == ["revenuecat_sync"]
+    assert "job type revenuecat_sync, scope project: RevenueCat Sync" in owlrunner("plugins", "list").stdout
+    assert owlrunner("plugins", "check").stdout.startswith("ok: ")
+
+
+def test_migrate_applies_once(owlrunner: Invoke, empty_database_url: str) -> None:
+    """The first migrate names what it applied, the second has nothing to do."""
+    first = _json(owlrunner("migrate", "--format", "json", DATABASE_URL=empty_database_url))
+    assert first["applied"][0] == "owlrunner/0001_initial"
+    assert owlrunner("migrate", DATABASE_URL=empty_database_url).stdout == "nothing to do: the database is up to date\n"
+
+
+def test_admin_sets_up_a_team(owlrunner: Invoke, database_url: str) -> None:
+    """Team, project, user, key and integration can be made one after the other, naming the earlier ones by slug."""
+
+    def admin(*arguments: str, stdin: str | None = None) -> Any:
+        return _json(owlrunner("--format", "json", "admin", *arguments, stdin=stdin, DATABASE_URL=database_url))
+
+    team = admin("create-team", "Night Owls")
+    project = admin("create-project", "Tree", "--team", "night-owls")
+    assert project["team_id"] == team["id"]
+    assert admin("create-user", "owl@owls.test", "--team", team["id"], "--role", "owner")["is_new"]
+    key = admin("create-key", "--team", "night-owls", "--permission", "jobs:read", "--expires-in-days", "3")
+    assert key["key"].startswith("owl_agent_")
+    assert key["permissions"] == ["jobs:read"]
+    assert (
+        admin("set-integration", "--project", "night-owls/tree", "--api-key-stdin", stdin=f"{SECRET}\n")["provider"]
+        == "revenuecat"
+    )
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute("select project_id::text, config ->> 'api_key' from project_integrations").fetchone()
+    assert row == (project["id"], SECRET)
+
+
+def test_integration_key_is_never_shown(owlrunner: Invoke, database_url: str, tmp_path: Path) -> None:
+    """A provider's key comes from a file or standard input, never from an argument, and is not printed, not even when it is bad."""
+    file = tmp_path / "key"
+    file.write_text(f"{SECRET} two words")
+    for arguments in (["--api-key-file", str(file)], ["--api-key", SECRET], []):
+        result = owlrunner("admin", "set-integration", "--project", "x/y", *arguments, DATABASE_URL=database_url)
+        assert result.exit_code in {1, 2}
+        assert SECRET not in result.output
+
+
+def test_refusals_of_admin_are_one_sentence(owlrunner: Invoke, database_url: str) -> None:
+    """A team that is not there exits with 1 and a sentence that names it."""
+    result = owlrunner("admin", "create-project", "Tree", "--team", "nobody", DATABASE_URL=database_url)
+    assert result.exit_code == 1
+    assert "'nobody'" in sentence(result.stderr)
+
+
+def test_bug_is_one_sentence_too(owlrunner: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody expected exits with 1 and one sentence, and the traceback comes only when it is asked for."""
+
+    def broken(_: Config) -> NoReturn:
+        raise KeyError("x")
+
+    monkeypatch.setattr("owlrunner.cli.plugins.catalog_of", broken)
+    result = owlrunner("plugins", "check")
+    assert result.exit_code == 1
+    assert "KeyError: 'x'" in sentence(result.stderr)
+    assert isinstance(owlrunner("plugins", "check", OWLRUNNER_TRACEBACK="1").exception, KeyError)
+
+
+def test_example_config_holds_the_defaults(here: Path) -> None:
+    """The example configuration loads, changes nothing, and mentions every key there is."""
+    file = here / "config" / "owlrunner.toml"
+    assert load_config(file, {}) == Config()
+    text = file.read_text()
+    for section in attrs.fields(Config):
+        assert f"[{section.name}" in text
+    for part in (ServerConfig, DatabaseConfig, WebConfig, MailConfig, LogConfig):
+        for key in attrs.fields(part):
+            assert f"{key.name} = " in text

@@ -1,0 +1,95 @@
+"""What the command line prints: runs, progress, log records."""
+
+import io
+import logging
+from typing import Any
+from uuid import UUID
+
+import pytest
+from rich.console import Console
+
+from owlrunner.cli.live_bar import LiveBar
+from owlrunner.cli.log_output import OneLine
+from owlrunner.cli.printing import clean
+from owlrunner.cli.run_text import progress_of, run_detail, share, span
+
+
+def run(status: str = "running", processed: int = 0, total: int = 0, message: str = "") -> dict[str, Any]:
+    """A run as the API has it."""
+    progress = {"processed": processed, "total": total, "message": message}
+    return {"id": "r", "job_type": "greet", "status": status, "triggered_by": "operator", "progress": progress}
+
+
+def bar(*runs: dict[str, Any]) -> str:
+    """What the live bar leaves on a terminal of 100 columns."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
+    with LiveBar(runs[0], console) as live:
+        for one in runs:
+            live.show(one)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1, "0.0s"),
+        (0.04, "0.0s"),
+        (59.94, "59.9s"),
+        (59.96, "1m 0s"),
+        (119.99, "2m 0s"),
+        (3599.99, "1h 0m"),
+        (90061, "25h 1m"),
+    ],
+)
+def test_durations_never_show_sixty(seconds: float, text: str) -> None:
+    """Rounding carries over: there is no 60.0s and no 1m 60s."""
+    assert span(seconds) == text
+
+
+def test_share_says_100_only_of_what_is_complete() -> None:
+    """The percentage is rounded down, and without a total there is none."""
+    assert [share(999, 1000), share(1000, 1000), share(5, 0)] == ["999/1000 (99%)", "1000/1000 (100%)", "5"]
+
+
+def test_progress_is_never_above_its_total() -> None:
+    """Whatever a server tells, processed stays within total, and nothing is below zero."""
+    assert progress_of(run(processed=12, total=10)) == (10, 10, "")
+    assert progress_of(run(processed=-2, total=-1)) == (0, 0, "")
+    assert progress_of({"progress": None}) is None
+
+
+def test_bar_shows_share_and_message() -> None:
+    """The bar has status, share and message on one line, markup and control characters as they are."""
+    shown = bar(run(processed=12, total=10, message="[red]a\x1b[2Jb\nc"))
+    assert "running" in shown
+    assert "10/10 (100%)" in shown
+    assert "[red]a\\x1b[2Jb c" in shown
+
+
+def test_bar_without_total_has_no_percentage() -> None:
+    """With a total of 0 the bar does not pretend to know how far it is."""
+    assert "%" not in bar(run(processed=3, total=0, message="some"))
+
+
+def test_detail_of_a_failed_run_shows_the_error() -> None:
+    """Every line of an error is shown, and none of it reaches the terminal raw."""
+    assert "  a\n  b\\x1b[0m" in run_detail(run("failed") | {"error": "a\nb\x1b[0m"})
+
+
+def test_clean_escapes_what_moves_the_cursor() -> None:
+    """Control characters are escaped; line ends, tabs and letters of all languages stay."""
+    assert clean("a\tb\nc é 猫 \x1b[1m \r \u202e") == "a\tb\nc é 猫 \\x1b[1m \\r \\u202e"
+
+
+def test_log_records_are_one_line_with_their_run() -> None:
+    """A record cannot look like two, and one that was made for a run says for which."""
+
+    class Context:
+        run_id = UUID(int=7)
+
+    record = logging.LogRecord("owlrunner.run.x", logging.WARNING, "", 0, "a\n%s\x1b", ("b",), None)
+    record.owlrunner_context = Context()
+    text = OneLine().format(record)
+    assert text.endswith(f"Z WARNING owlrunner.run.x: [run {UUID(int=7)}] a\\nb\\x1b")
+    assert "\n" not in text
