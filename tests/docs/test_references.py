@@ -1,0 +1,256 @@
+"""The reference is complete and true: it is compared with the code, name by name."""
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import attrs
+import msgspec
+import pytest
+
+import owlrunner
+import owlrunner.testing
+from owlrunner import context, hookspecs, jobs
+from owlrunner.accounts import credentials, door
+from owlrunner.config import Config, load_config
+from owlrunner.errors import OwlRunnerError
+from owlrunner.job_run import TRANSITIONS, RunStatus
+from owlrunner.web.errors import STATUS
+from owlrunner.web.routes import ROUTES, Auth, Route, all_answers
+from owlrunner_revenuecat import SyncSettings
+from tests.docs import cli_reference
+from tests.docs.command_lines import command_lines, read_curl
+from tests.docs.pages import DOCS, ROOT, blocks, headings, names, prose, reference, rows, section
+
+HTTP_API = reference("http-api")
+NEEDS = {Auth.NONE: "Needs no credential", Auth.USER: "Needs a user", Auth.USER_OR_KEY: "Needs an API key"}
+
+
+def route_heading(route: Route) -> str:
+    """What a route's section is called."""
+    return f"`{route.method} {route.path}`"
+
+
+def shown_default(value: Any) -> str:
+    """A default as the tables of arguments show it."""
+    return "required" if value is inspect.Parameter.empty else f"`{value!r}`".replace("'", '"')
+
+
+def arguments_of(function: Callable[..., Any]) -> list[tuple[str, str]]:
+    """A function's arguments with their defaults, as a table shows them."""
+    return [(one.name, shown_default(one.default)) for one in inspect.signature(function).parameters.values()]
+
+
+def told_arguments(text: str) -> list[tuple[str, str]]:
+    """What a table of arguments tells: names and defaults."""
+    return [(row[0].strip("`"), row[1]) for row in rows(text, "argument")]
+
+
+def toml_default(field: "attrs.Attribute[Any]") -> str:
+    """A key's default as the tables of keys show it."""
+    default: Any = field.default
+    value = default.factory() if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]
+    match value:
+        case None:
+            return "unset"
+        case bool():
+            return f"`{str(value).lower()}`"
+        case int() | float() | list():
+            return f"`{value}`"
+        case _:
+            return f'`"{value}"`'
+
+
+def test_every_route_has_a_section() -> None:
+    """The sections are the table of routes, each once; a new route without a section fails here."""
+    assert sorted(headings(HTTP_API, 3)) == sorted(map(route_heading, ROUTES))
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=route_heading)
+def test_a_routes_section_is_true(route: Route) -> None:
+    """Who may come in, parameters, fields, answers and the example are those that the route declares."""
+    text = section(HTTP_API, f"### {route_heading(route)}")
+    assert f"{route.summary}. {NEEDS[route.auth]}" in text
+    assert all(f"`{permission}`" in text for permission in route.permissions)
+    assert names(text, "query") == list(route.query.__struct_fields__ if route.query else ())
+    assert names(text, "body") == list(route.body.__struct_fields__ if route.body else ())
+    statuses = {int(status) for status in re.findall(r"^- (\d{3}): ", text, re.MULTILINE)}
+    assert set(route.answers) <= statuses <= set(all_answers(route))
+    (example,) = [read_curl(words[1:]) for block in blocks(text, "bash") for words in command_lines(block.text)]
+    assert example.route is route
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.name != "openapi"], ids=route_heading)
+def test_the_answers_shown_have_the_shapes_declared(route: Route) -> None:
+    """Each JSON block of a section is one of the route's answers, field by field in order, and success is among them."""
+    seen = set()
+    for block in blocks(section(HTTP_API, f"### {route_heading(route)}"), "json"):
+        raw = msgspec.json.decode(block.text)
+        fitting = [status for status, shapes in route.answers.items() if any(has_shape(raw, one) for one in shapes)]
+        assert fitting, block.text
+        seen |= set(fitting)
+    assert min(route.answers) in seen
+
+
+def has_shape(raw: object, shape: type[msgspec.Struct]) -> bool:
+    """Whether JSON is what this class would be written as."""
+    try:
+        value = msgspec.convert(raw, shape)
+    except msgspec.ValidationError:
+        return False
+    return msgspec.json.encode(value) == msgspec.json.encode(raw)
+
+
+def test_the_readme_shows_a_run_as_it_is() -> None:
+    """The run in the README has the fields of a run, in their order."""
+    (block,) = blocks((ROOT / "README.md").read_text("utf-8"), "json")
+    view = next(route for route in ROUTES if route.name == "view_run")
+    assert has_shape(msgspec.json.decode(block.text), view.answers[200][0])
+
+
+def test_the_command_line_page_is_current() -> None:
+    """The page says what the commands say; ``python -m tests.docs.cli_reference`` writes it anew."""
+    assert reference("cli").partition(cli_reference.MARK)[2].strip() == cli_reference.rendered().strip()
+    assert sorted(names(section(reference("cli"), "## Shared options"), "option")) == sorted(cli_reference.SHARED)
+
+
+def test_every_section_of_the_configuration_is_told() -> None:
+    """Each section and key has its row, in order, with its default; what is a time says that it is in seconds."""
+    text = reference("config")
+    for part in attrs.fields(Config):
+        if part.name != "plugins":
+            check_keys(section(text, f"## `[{part.name}]`"), attrs.fields(type(getattr(Config(), part.name))))
+    check_keys(section(text, "### `[plugins.revenuecat]`"), attrs.fields(SyncSettings))
+    told = [heading for heading in headings(text, 2) if heading.startswith("`[")]
+    assert told == [f"`[{part.name}]`" for part in attrs.fields(Config) if part.name != "plugins"] + [
+        "`[plugins.<name>]`"
+    ]
+
+
+def check_keys(text: str, fields: "Iterable[attrs.Attribute[Any]]") -> None:
+    """Fail unless the table has a row for each field."""
+    wanted = [(field.name, toml_default(field), "float" in str(field.type)) for field in fields]
+    told = [(row[0].strip("`"), row[1], row[2].startswith("Seconds ")) for row in rows(text, "key")]
+    assert told == wanted
+
+
+def test_the_example_configuration_is_the_defaults() -> None:
+    """config/owlrunner.toml changes nothing until it is changed."""
+    assert load_config(ROOT / "config" / "owlrunner.toml", {}) == Config()
+
+
+def test_every_argument_of_a_job_type_is_told() -> None:
+    """job_type(), Retry() and testing.run() with every argument and default, in order."""
+    text = reference("job-type")
+    assert told_arguments(section(text, "## `job_type(…)`")) == arguments_of(owlrunner.job_type)
+    assert told_arguments(section(text, "## `Retry(…)`")) == arguments_of(owlrunner.Retry)
+    assert told_arguments(section(text, "## `owlrunner.testing.run(…)`")) == arguments_of(owlrunner.testing.run)
+    fields = [field.name for field in attrs.fields(owlrunner.JobType)]
+    assert names(section(text, "## `JobType`"), "field") == fields
+
+
+def test_every_hook_is_told() -> None:
+    """The hooks with their arguments."""
+    found = [
+        f"{name}{tuple(inspect.signature(hook).parameters)}" for name, hook in vars(hookspecs).items() if is_hook(hook)
+    ]
+    told = names(section(reference("job-type"), "## Hooks"), "hook")
+    assert told == [one.replace("',)", ")").replace("('", "(") for one in found]
+
+
+def is_hook(value: object) -> bool:
+    """Whether this is one of the specifications."""
+    return hasattr(value, "owlrunner_spec")
+
+
+def test_every_member_of_the_context_is_told() -> None:
+    """What handlers use has a row, and what they do not is named as such."""
+    text = reference("context")
+    told = [name.removeprefix("ctx.").partition("(")[0] for name in names(text, "member")]
+    inner = re.findall(r"`(\w+)`", section(text, "## Not for handlers"))
+    assert sorted(told + inner) == sorted(name for name in dir(owlrunner.JobContext) if not name.startswith("_"))
+    for name in ("progress", "is_cancelled", "connect"):
+        signature = inspect.signature(getattr(owlrunner.JobContext, name))
+        arguments = [str(one.replace(annotation=one.empty)) for one in signature.parameters.values()][1:]
+        assert f"`ctx.{name}({', '.join(arguments)})`".replace("'", '"') in text
+
+
+def test_every_error_is_told() -> None:
+    """Each error has its row, with what it derives from and what the API makes of it."""
+    told = {row[0].strip("`"): (row[1].strip("`"), row[2]) for row in rows(reference("errors"), "error")}
+    wanted = {error.__name__: (error.__bases__[0].__name__, answer_to(error)) for error in every_error()}
+    assert told == wanted
+
+
+def every_error() -> list[type[OwlRunnerError]]:
+    """OwlRunnerError and all that derive from it in OwlRunner itself."""
+    for module in pkgutil.walk_packages(owlrunner.__path__, "owlrunner."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    found, waiting = [], [OwlRunnerError]
+    while waiting:
+        error = waiting.pop()
+        found.append(error)
+        waiting += [one for one in error.__subclasses__() if one.__module__.startswith("owlrunner.")]
+    return found
+
+
+def answer_to(error: type[Exception]) -> str:
+    """The status that the API answers with, as the table shows it."""
+    return next((str(STATUS[kind]) for kind in error.__mro__ if kind in STATUS), "")
+
+
+def test_every_public_name_is_told() -> None:
+    """``import owlrunner`` offers names in alphabetical order, and each stands in the reference."""
+    assert owlrunner.__all__ == sorted(owlrunner.__all__)
+    told = "".join(page.read_text("utf-8") for page in (DOCS / "reference").glob("*.md"))
+    assert [name for name in owlrunner.__all__ if not re.search(rf"`(owlrunner\.)?{name}\b", told)] == []
+    listed = prose(reference("job-type")).partition("## ")[0]
+    assert [name for name in owlrunner.__all__ if f"`{name}`" not in listed] == []
+
+
+def test_the_moves_of_a_run_are_those_of_the_code() -> None:
+    """The table of moves is TRANSITIONS; each names its statement, and every statement that sets a status is named."""
+    told = rows(section((DOCS / "explanation" / "life-of-a-run.md").read_text("utf-8"), "## Moves"), "from")
+    assert {(old, new) for old, new, *_ in told} == {(old, new) for old in TRANSITIONS for new in TRANSITIONS[old]}
+    named = {re.findall(r"\[(\w+\.sql)\]", row[3])[0] for row in told}
+    statements = (ROOT / "owlrunner" / "storage" / "sql" / "job_runs").glob("*.sql")
+    setting = {
+        one.name for one in statements if re.search(r"^(set| {4,})\s*status = ", one.read_text("utf-8"), re.MULTILINE)
+    }
+    assert named == setting
+
+
+def test_every_status_is_told() -> None:
+    """The statuses with their meanings, in order."""
+    text = section((DOCS / "explanation" / "life-of-a-run.md").read_text("utf-8"), "## Statuses")
+    assert [row[0] for row in rows(text, "status")] == list(RunStatus)
+
+
+def test_the_glossary_is_in_order() -> None:
+    """A word can be found by its place."""
+    words = [row[0] for row in rows(reference("glossary"), "word")]
+    assert words == sorted(set(words))
+
+
+def test_errors_of_runs_are_those_of_the_code() -> None:
+    """Each text of the table that is not made of … stands in the code."""
+    sources = "".join(one.read_text("utf-8") for kind in ("*.py", "*.sql") for one in (ROOT / "owlrunner").rglob(kind))
+    for row in rows(section(reference("errors"), "## Errors of runs"), "text"):
+        for text in re.findall(r"`([^`…]{12,})`", row[0]):
+            assert text in sources or text == "OwlRunnerError", text
+
+
+def test_numbers_in_prose_are_those_of_the_code() -> None:
+    """Limits that the pages tell in words are the constants."""
+    assert f"{context.MAX_LOG_LINES:,} lines" in reference("context")
+    assert f"first {context.MAX_LOG_MESSAGE:,} characters" in reference("context")
+    assert f"first {context.MAX_PROGRESS_MESSAGE} characters" in reference("context")
+    assert f"| `priority` | {jobs.PRIORITIES[0]} to {jobs.PRIORITIES[-1]}," in HTTP_API
+    assert f"1 to {credentials.LONGEST_KEY_DAYS}" in HTTP_API
+    assert f"{door.GUESSES} wrong guesses" in HTTP_API
+    assert f"at most {door.CODES_PER_HOUR} codes an hour" in HTTP_API
+    assert door.SESSION_SECONDS == 7 * 24 * 60 * 60, "good for seven days"
