@@ -82,9 +82,22 @@ class OperatorActor:
         return "operator"
 
 
+@attrs.frozen
+class ScheduleActor:
+    """A schedule of the configuration, on behalf of nobody."""
+
+    @property
+    def triggered_by(self) -> str:
+        """The text stored with a run that a schedule starts."""
+        return "schedule"
+
+
 TeamActor: TypeAlias = UserActor | ApiKeyActor
 """An actor that came in through HTTP."""
 Actor: TypeAlias = TeamActor | OperatorActor
+"""Somebody who comes through the door."""
+Starter: TypeAlias = Actor | ScheduleActor
+"""Whoever may be the reason for a run."""
 
 
 def require_permissions(actor: TeamActor, permissions: Collection[str]) -> None:

@@ -13,6 +13,7 @@ from owlrunner.decoding import Undecodable, decode
 from owlrunner.errors import ConfigError
 
 DEFAULT_FILE = Path("config/owlrunner.toml")
+SCHEDULES_FILE = "schedules.toml"
 PREFIX = "OWLRUNNER_"
 
 
@@ -45,6 +46,8 @@ class ServerConfig:
     """How long runs may go on after SIGTERM before their cancel scopes are cancelled."""
     wakeups: Literal["listen", "poll"] = "listen"
     """``poll`` works behind a connection pooler in transaction mode."""
+    schedules: Path | None = None
+    """The file of schedules. Unset: ``schedules.toml`` beside the configuration file, where there is one."""
     poll_interval: float | None = attrs.field(default=None, validator=_above_zero)
     """How long to sleep at most before looking for work. Unset: 30 with ``listen``, 1 with ``poll``."""
 
@@ -62,7 +65,7 @@ class DatabaseConfig:
     """Usually given as DATABASE_URL. Empty: OwlRunner keeps its own PostgreSQL under ``data_dir``."""
     data_dir: Path = Path(".owlrunner")
     pool_size: int = attrs.field(default=10, validator=attrs.validators.ge(2))
-    """Connections for the API. The runtime's loops hold four more, and each ``ctx.connect()`` is one more."""
+    """Connections for the API. The runtime holds six more at most, and each ``ctx.connect()`` is one more."""
     connect_timeout: float = attrs.field(default=10.0, validator=_above_zero)
 
 
@@ -128,17 +131,22 @@ def load_config(file: Path | None = None, environ: Mapping[str, str] = os.enviro
         config = decode(table, Config, where="")
     except Undecodable as problem:
         raise ConfigError(f"{file}: {str(problem).removeprefix('.')}") from None
-    overrides = _overrides(environ)
-    if not overrides:
-        return config
-    for variable, path, value in overrides:
+    for variable, path, value in _overrides(environ):
         _put(table, path, value, variable)
         try:
             # One at a time, so that a complaint can name the variable it is about.
             config = decode(table, Config, where="", strict=False)
         except Undecodable as problem:
             raise ConfigError(f"environment variable {variable}: {str(problem).removeprefix('.')}") from None
-    return config
+    return _with_schedules_beside(config, file)
+
+
+def _with_schedules_beside(config: Config, file: Path | None) -> Config:
+    """The configuration with the file of schedules that lies beside its own, unless it names another."""
+    beside = file.parent / SCHEDULES_FILE if file is not None else None
+    if config.server.schedules is not None or beside is None or not beside.exists():
+        return config
+    return attrs.evolve(config, server=attrs.evolve(config.server, schedules=beside))
 
 
 def _read(file: Path) -> dict[str, Any]:

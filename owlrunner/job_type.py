@@ -16,6 +16,7 @@ import attrs
 import msgspec
 
 from owlrunner.context import JobContext
+from owlrunner.cron import Cron, InvalidCron
 from owlrunner.decoding import Undecodable, decode
 from owlrunner.errors import InvalidParams, PluginError
 
@@ -90,6 +91,8 @@ class JobType(Generic[P]):
     """How many runs of this type may run at once over all servers; None for no limit."""
     requeue_on_restart: bool
     """Whether a run that lost its server goes back to pending instead of failing."""
+    default_schedule: str | None = None
+    """The cron expression, in UTC, by which a system job type recurs unless the file of schedules says otherwise."""
 
     def __call__(self, ctx: JobContext, *args: P) -> Awaitable[Any]:
         """Call the handler."""
@@ -148,12 +151,13 @@ def job_type(
     overlap: Literal["forbid", "allow"] = "forbid",
     max_running: int | None = None,
     on_restart: Literal["fail", "requeue"] = "fail",
+    default_schedule: str | None = None,
 ) -> _Decorator:
     """Turn an async function ``(ctx)`` or ``(ctx, params)`` into a JobType.
 
     ``scope`` says who may trigger it. ``name`` comes from the function and ``label`` from the name unless given; the
     description is the first paragraph of the docstring, and the params class is the annotation of the second argument.
-    ``timeout`` and ``cancel_grace`` are seconds.
+    ``timeout`` and ``cancel_grace`` are seconds; ``default_schedule`` is a cron expression in UTC, for system job types.
 
     Raises PluginError when the function or a value cannot be used.
     """
@@ -169,6 +173,7 @@ def job_type(
             overlap=overlap,
             max_running=max_running,
             on_restart=on_restart,
+            default_schedule=default_schedule,
         )
         return JobType(
             name=own_name,
@@ -183,6 +188,7 @@ def job_type(
             exclusive=overlap == "forbid",
             max_running=max_running,
             requeue_on_restart=on_restart == "requeue",
+            default_schedule=default_schedule,
         )
 
     return typing.cast(_Decorator, decorate)
@@ -204,6 +210,20 @@ def _check(name: str, handler: Callable[..., object], **values: Any) -> None:
         raise PluginError(f"job type {name}: cancel_grace must be 0 or more seconds, got {values['cancel_grace']!r}")
     if values["max_running"] is not None and not values["max_running"] >= 1:
         raise PluginError(f"job type {name}: max_running must be 1 or more, got {values['max_running']!r}")
+    if values["default_schedule"] is not None:
+        _check_schedule(name, values["scope"], values["default_schedule"])
+
+
+def _check_schedule(name: str, scope: str, expression: str) -> None:
+    """Raise PluginError for a default schedule that cannot be one."""
+    if scope != "system":
+        raise PluginError(
+            f"job type {name}: default_schedule is for the scope system; a project's job has no one project to run for"
+        )
+    try:
+        Cron.parse(expression)
+    except InvalidCron as problem:
+        raise PluginError(f"job type {name}: default_schedule: {problem}") from None
 
 
 def _params_type(name: str, handler: Callable[..., object]) -> type[Any] | None:

@@ -29,13 +29,15 @@ from owlrunner.runtime.held_runs import HeldRuns
 from owlrunner.runtime.recorder import Recorder
 from owlrunner.runtime.recovery import keep_recovering, recover_at_start
 from owlrunner.runtime.run_logs import caught_run_logs
+from owlrunner.runtime.scheduler import Scheduler
 from owlrunner.runtime.worker import Worker
+from owlrunner.schedules_file import load_schedules
 from owlrunner.storage import servers
 from owlrunner.storage.embedded import open_embedded
 from owlrunner.storage.migrations import migrate, require_current_schema, wanted_migrations
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.servers import Registration
-from owlrunner.storage.wakeups import Wakeups
+from owlrunner.storage.wakeups import Bell, Wakeups
 from owlrunner.version import VERSION
 from owlrunner.web.app import build_app
 
@@ -104,7 +106,9 @@ async def run_server(
         db = await opened.enter_async_context(open_database(config, url, RUNTIME_CONNECTIONS))
         await bring_schema(config, db, catalog)
         opened.enter_context(caught_run_logs())
+        wanted = load_schedules(config.server.schedules, catalog)
         loops = _Loops.assemble(config, catalog, db, _registration(config, catalog, port))
+        await loops.scheduler.replace(wanted)
         async with trio.open_nursery() as services:
             await loops.start_services(services, config)
             async with trio.open_nursery() as runs:
@@ -113,11 +117,13 @@ async def run_server(
                     if port is not None:
                         web_url = await intake.start(_serve_web, config, catalog, api_db, port, stop)
                     claiming = await intake.start(loops.claim, runs)
+                    firing = await intake.start(loops.fire)
                     server_id = loops.heartbeat.server_id
                     logger.info("server %s is ready%s", server_id, f" at {web_url}" if web_url else "")
                     task_status.started(Started(web_url, url, server_id))
                     await stop.wait()
                     logger.info("stopping: %d runs have %g s to end", len(loops.held), config.server.shutdown_grace)
+                    firing.cancel()
                     claiming.cancel()
                 await _end_runs(loops.held, config.server.shutdown_grace)
             await _end_services(db, loops.recorder, loops.heartbeat.server_id)
@@ -135,6 +141,7 @@ class _Loops:
     recorder: Recorder
     heartbeat: Heartbeat
     worker: Worker
+    scheduler: Scheduler
 
     @classmethod
     def assemble(cls, config: Config, catalog: Catalog, db: Database, registration: Registration) -> "_Loops":
@@ -153,7 +160,8 @@ class _Loops:
             server_id=lambda: heartbeat.server_id,
             longest_sleep=config.server.longest_sleep,
         )
-        return cls(db, wakeups, held, recorder, heartbeat, worker)
+        scheduler = Scheduler(db, job_types=catalog.job_types, bell=Bell(), on_triggered=look)
+        return cls(db, wakeups, held, recorder, heartbeat, worker, scheduler)
 
     async def start_services(self, services: trio.Nursery, config: Config) -> None:
         """Register, recover, and start what must outlive the runs. Returns when a port may be opened."""
@@ -173,6 +181,12 @@ class _Loops:
         with trio.CancelScope() as claiming:
             task_status.started(claiming)
             await self.worker.claim(runs)
+
+    async def fire(self, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
+        """Fire schedules until the scope that is told is cancelled."""
+        with trio.CancelScope() as firing:
+            task_status.started(firing)
+            await self.scheduler.run()
 
 
 async def _end_runs(held: HeldRuns, grace: float) -> None:

@@ -17,7 +17,7 @@ from owlrunner.job_run import Outcome, Progress, RunStatus
 from owlrunner.job_type import AnyJobType
 from owlrunner.runtime.execution import Attempt, Cut, execute, final_progress
 from owlrunner.runtime.run_logs import caught_run_logs
-from owlrunner.storage.postgres import TrioConnection
+from owlrunner.storage.connection import TrioConnection
 
 When: TypeAlias = Callable[[Progress], bool]
 
@@ -57,6 +57,14 @@ async def run(
     """
     job_type.decode_params(params)
     told: list[Progress] = []
+    token = trio.lowlevel.current_trio_token()
+
+    def on_the_loop(action: Callable[[], None]) -> None:
+        # Progress may come from a thread of the handler's, and cancel scopes are for Trio's own.
+        if trio.lowlevel.in_trio_run():
+            action()
+        else:
+            trio.from_thread.run_sync(action, trio_token=token)
 
     def on_news(ctx: JobContext) -> None:
         progress = ctx.take_new_progress()
@@ -64,9 +72,9 @@ async def run(
             return
         told.append(progress)
         if cancel_when is not None and cancel_when(progress):
-            subject.request_cancel()
+            on_the_loop(subject.request_cancel)
         if shut_down_when is not None and shut_down_when(progress):
-            subject.cut_off(Cut.SHUTDOWN)
+            on_the_loop(lambda: subject.cut_off(Cut.SHUTDOWN))
 
     ctx = JobContext(
         run_id=uuid4(),

@@ -1,5 +1,6 @@
 """What every test may ask for: a database of its own on a real PostgreSQL, and nothing that outlives it."""
 
+import contextlib
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -23,6 +24,21 @@ def _in_database(url: str, name: str) -> str:
     return make_conninfo(url, dbname=name)
 
 
+@contextlib.contextmanager
+def _folder_for_postgres() -> Iterator[Path]:
+    # Not in pytest's own folder: a second session closes that to other accounts, such as PostgreSQL's when we are root, and
+    # takes it away when it is the fourth to start.
+    with tempfile.TemporaryDirectory(prefix="owlrunner-test-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def postgres_folder() -> Iterator[Path]:
+    """A folder for a PostgreSQL of the test's own."""
+    with _folder_for_postgres() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A PostgreSQL for the whole session: the one that OWLRUNNER_TEST_DATABASE_URL names, else the embedded one."""
@@ -30,9 +46,8 @@ def postgres_url() -> Iterator[str]:
     if given:
         yield given
         return
-    # Not in pytest's own folder: that keeps the last three sessions only, and a fourth that starts meanwhile would take ours away.
-    with tempfile.TemporaryDirectory(prefix="owlrunner-test-", ignore_cleanup_errors=True) as folder:
-        cluster = prepare_cluster(Path(folder))
+    with _folder_for_postgres() as folder:
+        cluster = prepare_cluster(folder)
         try:
             yield cluster.ensure_running()
         finally:

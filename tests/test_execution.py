@@ -128,6 +128,17 @@ async def test_timeout_is_failed(autojump_clock: trio.testing.MockClock) -> None
     assert took == pytest.approx(30.0)
 
 
+async def test_returning_after_the_timeout_is_failed_too(autojump_clock: trio.testing.MockClock) -> None:
+    """A handler that shields itself past its timeout and then returns has run past it all the same."""
+
+    async def shielded(ctx: JobContext) -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(40)
+
+    outcome, _ = await run_with(make_attempt(shielded, timeout=30.0))
+    assert outcome == Outcome(RunStatus.FAILED, error="Timed out after 30 seconds")
+
+
 async def test_cancel_request_wins_over_a_timeout_in_its_grace(autojump_clock: trio.testing.MockClock) -> None:
     """Where the timeout falls into the grace, the run was cancelled: that is what somebody asked for."""
     attempt = make_attempt(never_looks, timeout=30.0, cancel_grace=10.0)

@@ -54,6 +54,26 @@ async def test_a_cancel_request(autojump_clock: trio.testing.MockClock) -> None:
     assert (report.status, report.result) == ("cancelled", {"counted": 3})
 
 
+@owlrunner.job_type(scope="system")
+async def in_a_thread(ctx: owlrunner.JobContext) -> int:
+    """Tell progress from a thread until cancelled."""
+
+    def work() -> int:
+        step = 0
+        while not ctx.is_cancelled():
+            step += 1
+            ctx.progress(step, 0)
+        return step
+
+    return await trio.to_thread.run_sync(work)
+
+
+async def test_progress_from_a_thread_may_be_the_moment_of_a_cancel() -> None:
+    """cancel_when works for handlers that tell their progress from threads."""
+    report = await owlrunner.testing.run(in_a_thread, cancel_when=lambda progress: progress.processed == 3)
+    assert (report.status, report.result) == ("cancelled", 3)
+
+
 async def test_a_stopping_server() -> None:
     """shut_down_when is the end of a stopping server's patience; a requeueing run goes back."""
     report = await owlrunner.testing.run(asking, shut_down_when=lambda _: True)

@@ -50,7 +50,7 @@ class JsonObject(click.ParamType[Json]):
 @click.option("--project-id", envvar="OWLRUNNER_PROJECT_ID", show_envvar=True, help="The project to work for.")
 @click.option("--param", "pairs", type=KeyValue(), multiple=True, help="One of the job's params; may be repeated.")
 @click.option("--params", type=JsonObject(), help="The job's params as one JSON object; --param goes over it.")
-@click.option("--notify", is_flag=True, help="Send me a mail when the run has ended.")
+@click.option("--notify", is_flag=True, help="Ask to be told when the run has ended.")
 @click.option("--run-at", help="Not before this ISO 8601 time, or after a delay such as 10m.")
 @click.option("--priority", type=click.IntRange(-100, 100), help="Higher goes first.  [default: 0]")
 @click.option("--wait", is_flag=True, help="Wait for the end; exit with 0 completed, 1 failed, 2 cancelled.")

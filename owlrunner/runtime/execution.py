@@ -83,11 +83,14 @@ async def execute(attempt: Attempt, raw_params: Any) -> Outcome:
 
 
 def _returned(attempt: Attempt, result: Any) -> Outcome:
-    """The handler came back: cancelled if it had noticed a cancel request, else its work is done."""
+    """The handler came back: cancelled if it had noticed a cancel request, else its work is done, unless that took too long."""
     if attempt.cut is not None and attempt.ctx.cancel_noticed:
         if attempt.cut is Cut.CANCEL:
             return Outcome(RunStatus.CANCELLED, result=result)
         return _interrupted(attempt, attempt.cut)
+    if attempt.cut is None and attempt.scope.cancel_called:
+        # It shielded itself, swallowed Cancelled, or never came to a checkpoint.
+        return _timed_out(attempt)
     return Outcome(RunStatus.COMPLETED, result=result)
 
 
@@ -97,10 +100,15 @@ def _cancelled(attempt: Attempt) -> Outcome:
         case Cut.CANCEL:
             return Outcome(RunStatus.CANCELLED)
         case None:
-            attempt.ctx.log.error("timed out after %g seconds", attempt.job_type.timeout)
-            return _failed(attempt, f"Timed out after {attempt.job_type.timeout:g} seconds")
+            return _timed_out(attempt)
         case cut:
             return _interrupted(attempt, cut)
+
+
+def _timed_out(attempt: Attempt) -> Outcome:
+    """It ran past its timeout."""
+    attempt.ctx.log.error("attempt %d timed out after %g seconds", attempt.ctx.attempt, attempt.job_type.timeout)
+    return _failed(attempt, f"Timed out after {attempt.job_type.timeout:g} seconds")
 
 
 def _raised(attempt: Attempt, error: BaseException) -> Outcome:
@@ -123,6 +131,7 @@ def _failed(attempt: Attempt, message: str) -> Outcome:
 
 def _interrupted(attempt: Attempt, cut: Cut) -> Outcome:
     """The server took the attempt away from its handler: back into the queue where that is wanted."""
+    attempt.ctx.log.warning("attempt %d was interrupted: %s", attempt.ctx.attempt, cut.value)
     if attempt.job_type.requeue_on_restart:
         return Outcome(RunStatus.PENDING, error=cut.value, relinquished=True)
     if attempt.ctx.attempt < attempt.max_attempts:

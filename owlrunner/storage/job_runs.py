@@ -8,7 +8,7 @@ from uuid import UUID
 import attrs
 import msgspec
 
-from owlrunner.actor import Actor, ApiKeyActor, UserActor
+from owlrunner.actor import Actor, ApiKeyActor, Starter, UserActor
 from owlrunner.context import LogLine
 from owlrunner.decoding import storable_text
 from owlrunner.job_run import JobRun, Outcome, Progress, RunStatus
@@ -53,6 +53,9 @@ class NewRun:
     max_attempts: int
     run_at: datetime | None = None
     delay: timedelta | None = None
+    schedule: str | None = None
+    """The schedule that fired, with the time for which it did."""
+    fire_time: datetime | None = None
 
 
 @attrs.frozen
@@ -108,7 +111,7 @@ def _run(row: Sequence[Any]) -> JobRun:
     return JobRun(identity, job_type, RunStatus(status), *rest)
 
 
-def _audit(actor: Actor) -> dict[str, str | None]:
+def _audit(actor: Starter) -> dict[str, str | None]:
     """How an actor stands in the audit log; what the owner does is not a team's business."""
     match actor:
         case UserActor(id=identity):
@@ -119,7 +122,7 @@ def _audit(actor: Actor) -> dict[str, str | None]:
             return {"audit_actor_type": None, "audit_actor_id": None}
 
 
-async def insert_pending(db: Speaks, new: NewRun, actor: Actor) -> tuple[bool, JobRun] | None:
+async def insert_pending(db: Speaks, new: NewRun, actor: Starter) -> tuple[bool, JobRun] | None:
     """Create the run and return (True, run), or (False, the active run in its slot), or None: no such project in that team."""
     row = await db.row("job_runs/insert_pending", attrs.asdict(new) | _audit(actor))
     return (row[0], _run(row[1:])) if row is not None else None

@@ -8,9 +8,9 @@ import trio
 from owlrunner.accounts import Accounts, Caller, KeyRequest, User
 from owlrunner.accounts.credentials import as_uuid
 from owlrunner.accounts.door import SESSION_SECONDS
-from owlrunner.actor import ApiKeyActor, UserActor
+from owlrunner.actor import ApiKeyActor, Role, UserActor
 from owlrunner.config import Config
-from owlrunner.errors import DatabaseUnavailable
+from owlrunner.errors import DatabaseUnavailable, PermissionDenied
 from owlrunner.job_run import RunStatus
 from owlrunner.jobs import Jobs, TriggerRequest
 from owlrunner.mail import Mailer, MailUnavailable
@@ -98,8 +98,12 @@ async def list_logs(api: Api, request: Request) -> Answer:
     return _ok(rendering.log_page(lines[:limit], query.after, has_more=len(lines) > limit))
 
 
-async def list_job_types(api: Api, request: Request) -> Answer:  # noqa: ARG001
+async def list_job_types(api: Api, request: Request) -> Answer:
     """Answer with the job types that a team can trigger."""
+    actor = request.caller.actor
+    # The route names no team, so a user must be somebody's admin, as for every other route about runs.
+    if isinstance(actor, UserActor) and max(actor.teams.values(), default=Role.MEMBER) < Role.ADMIN:
+        raise PermissionDenied("Requires admin role or higher")
     return Answer(200, api.job_types)
 
 

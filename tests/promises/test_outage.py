@@ -1,6 +1,7 @@
 """P14: PostgreSQL goes away for a while under load: handlers go on, outcomes are kept, and nothing is lost or hangs."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import trio
@@ -15,9 +16,9 @@ from tests.promises.serving import Door, LogEar, Serve
 
 
 @pytest.fixture
-async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+async def cluster(postgres_folder: Path) -> AsyncIterator[Cluster]:
     """A PostgreSQL of this test's own, to be stopped and started."""
-    cluster = prepare_cluster(tmp_path_factory.mktemp("outage"))
+    cluster = prepare_cluster(postgres_folder)
     await trio.to_thread.run_sync(cluster.ensure_running)
     yield cluster
     with trio.CancelScope(shield=True):

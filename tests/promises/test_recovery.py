@@ -49,6 +49,7 @@ async def test_another_server_takes_over_when_the_lease_runs_out(door: Door, ser
     dead.kill()
     assert (await door.until(failing, RunStatus.FAILED)).error == RESTARTED
     assert (await door.until(requeued, RunStatus.COMPLETED)).result == {"attempt": 2}
+    assert [line.message for line in await door.jobs.logs(OPERATOR, requeued, (0, 0), 10)] == [RESTARTED]
 
 
 async def test_what_waited_while_nobody_was_there_is_failed(door: Door, serve: Serve) -> None:

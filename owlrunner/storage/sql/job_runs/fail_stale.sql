@@ -8,6 +8,13 @@ with stale as (
     from job_runs r
     where r.status = 'running' and not exists (select from servers s where s.id = r.server_id and s.buried_at is null)
     for update
+),
+noted as (
+    -- A run that goes back keeps the reason in its log, where the next attempt's error cannot take its place.
+    insert into job_run_logs (run_id, attempt, seq, at, level, logger, message)
+    select r.id, r.attempt, coalesce((select max(l.seq) from job_run_logs l where l.run_id = r.id and l.attempt = r.attempt), 0) + 1,
+        owl_now(), 'error', 'owlrunner', 'Server restarted during execution'
+    from stale join job_runs r on r.id = stale.id where stale.again
 )
 update job_runs r
 set status = case when again then 'pending' else 'failed' end::job_status,

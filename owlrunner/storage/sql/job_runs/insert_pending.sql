@@ -10,10 +10,11 @@ with owner as (
     select null, null where %(project_id)s::uuid is null
 ),
 run as (
-    insert into job_runs (job_type, team_id, project_id, triggered_by, params, notify, run_at, priority, exclusive, requeue_on_restart, max_attempts)
+    insert into job_runs (job_type, team_id, project_id, triggered_by, params, notify, run_at, priority, exclusive, requeue_on_restart, max_attempts, schedule, fire_time)
     select %(job_type)s, owner.team_id, owner.id, %(triggered_by)s, %(params)s::jsonb, %(notify)s,
         coalesce(%(run_at)s::timestamptz, owl_now() + %(delay)s::interval, owl_now()),
-        %(priority)s, %(exclusive)s, %(requeue_on_restart)s, %(max_attempts)s
+        %(priority)s, %(exclusive)s, %(requeue_on_restart)s, %(max_attempts)s,
+        %(schedule)s, %(fire_time)s
     from owner
     on conflict (job_type, (coalesce(project_id, '00000000-0000-0000-0000-000000000000'::uuid)))
         where status in ('pending', 'running') and exclusive

@@ -1,0 +1,71 @@
+"""This is the room for what recurs: one schedule, and the decision which of its fire times lead to a run.
+
+Pure values: when a schedule was last decided, and what time it is, are told by the caller, who has both from the database.
+"""
+
+import enum
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import attrs
+
+from owlrunner.cron import Cron
+
+ON_TIME = timedelta(seconds=60)
+"""A fire time that is older than this when somebody looks was missed: no server was there to see it."""
+
+MissedPolicy = Literal["skip", "latest", "all"]
+OverlapPolicy = Literal["skip", "queue"]
+
+
+class FireOutcome(enum.StrEnum):
+    """What became of one fire time; every one that was due is on record with one of these."""
+
+    RAN = "ran"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+    QUEUED = "queued"
+
+
+@attrs.frozen
+class Schedule:
+    """A system job type that recurs."""
+
+    name: str
+    job_type: str
+    cron: Cron
+    params: Mapping[str, Any] | None = None
+    missed: MissedPolicy = "latest"
+    """What happens to fire times at which no server ran: none is made up for, the latest, or all of them."""
+    missed_window: timedelta = timedelta(days=1)
+    """How far back fire times are looked at."""
+    overlap: OverlapPolicy = "skip"
+    """What happens to a fire time at which the previous run is still active: nothing, or one run when that has ended."""
+    jitter: float = 0.0
+    """Seconds over which the starts are spread; each fire time has its own share, the same on every server."""
+
+
+@attrs.frozen
+class DueFire:
+    """One fire time that has come, and whether it leads to a run (else it is recorded as missed)."""
+
+    time: datetime
+    runs: bool
+
+
+def due_fires(schedule: Schedule, decided_until: datetime, now: datetime) -> Sequence[DueFire]:
+    """The fire times after ``decided_until``, up to now and within the missed window, in order, each with the decision.
+
+    A fire time that is on time always runs. Of those that were missed: with ``all`` each runs; with ``latest`` the last one
+    does, unless one that is on time runs anyway; with ``skip`` none.
+    """
+    times = list(schedule.cron.between(max(decided_until, now - schedule.missed_window), now))
+    if not times:
+        return ()
+    is_late = [now - time > ON_TIME for time in times]
+    catches_up = schedule.missed == "latest" and all(is_late)
+    return [
+        DueFire(time, runs=not late or schedule.missed == "all" or (catches_up and time == times[-1]))
+        for time, late in zip(times, is_late, strict=True)
+    ]

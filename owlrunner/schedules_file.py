@@ -1,0 +1,113 @@
+"""This is the room for reading what recurs: the file of schedules, over the default schedules of the job types."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from owlrunner.cron import Cron, InvalidCron
+from owlrunner.decoding import Undecodable, decode, holds_unstorable_text
+from owlrunner.durations import parse_duration
+from owlrunner.errors import ConfigError, InvalidParams
+from owlrunner.job_type import Scope
+from owlrunner.plugins import Catalog
+from owlrunner.schedule import MissedPolicy, OverlapPolicy, Schedule
+
+
+def _not_negative(_instance: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
+    if not 0 <= value <= 86_400:
+        raise ValueError(f"{attribute.name} must be between 0 and 86400 seconds, got {value}")
+
+
+@attrs.frozen
+class ScheduleTable:
+    """One table ``[schedules.<name>]`` of the file."""
+
+    job_type: str
+    cron: str
+    timezone: str = "UTC"
+    enabled: bool = True
+    """False switches the schedule off; in a table of a job type's own name also its default schedule."""
+    missed: MissedPolicy = "latest"
+    missed_window: str = "1d"
+    overlap: OverlapPolicy = "skip"
+    jitter: float = attrs.field(default=0.0, validator=_not_negative)
+    params: dict[str, Any] | None = None
+
+
+@attrs.frozen
+class ScheduleFile:
+    """The whole file."""
+
+    schedules: dict[str, dict[str, Any]] = attrs.field(factory=dict)
+
+
+def load_schedules(file: Path | None, catalog: Catalog) -> list[Schedule]:
+    """The schedules that hold: those of the file, and the default of each job type that the file has no table for.
+
+    A table of the job type's own name takes the place of its default schedule.
+
+    Raises ConfigError naming file, key, what was expected and what was found.
+    """
+    defaults = {
+        job_type.name: ScheduleTable(job_type.name, job_type.default_schedule)
+        for job_type in catalog.of_scope(Scope.SYSTEM)
+        if job_type.default_schedule is not None
+    }
+    tables = defaults | (_read(file) if file is not None else {})
+    return [
+        _schedule(f"{file or 'default schedule'}: schedules.{name}", name, table, catalog)
+        for name, table in sorted(tables.items())
+        if table.enabled
+    ]
+
+
+def _read(file: Path) -> dict[str, ScheduleTable]:
+    try:
+        tables = decode(tomllib.loads(file.read_text("utf-8")), ScheduleFile, where="").schedules
+        # Each by itself, so that a complaint can name the schedule.
+        return {name: decode(table, ScheduleTable, where=f".schedules.{name}") for name, table in tables.items()}
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: not valid TOML: {error}") from None
+    except Undecodable as problem:
+        raise ConfigError(f"{file}: {str(problem).removeprefix('.')}") from None
+
+
+def _schedule(where: str, name: str, table: ScheduleTable, catalog: Catalog) -> Schedule:
+    """The table as a schedule, every value checked."""
+    if not 1 <= len(name) <= 100 or holds_unstorable_text(name):
+        raise ConfigError(f"{where}: a name has 1 to 100 characters")
+    job_type = catalog.job_types.get(table.job_type)
+    if job_type is None:
+        known = ", ".join(job_type.name for job_type in catalog.of_scope(Scope.SYSTEM)) or "none"
+        raise ConfigError(f"{where}.job_type: no plugin offers {table.job_type!r}; there are: {known}")
+    if job_type.scope is not Scope.SYSTEM:
+        raise ConfigError(
+            f"{where}.job_type: {table.job_type} works for projects; only system job types can be scheduled"
+        )
+    try:
+        cron = Cron.parse(table.cron, table.timezone)
+    except InvalidCron as problem:
+        raise ConfigError(f"{where}.cron: {problem}") from None
+    try:
+        job_type.decode_params(table.params)
+    except InvalidParams as problem:
+        raise ConfigError(f"{where}.{problem}") from None
+    if holds_unstorable_text(table.params):
+        raise ConfigError(f"{where}.params: text with NUL characters cannot be stored")
+    window = parse_duration(table.missed_window)
+    if window is None:
+        raise ConfigError(f"{where}.missed_window: expected a duration such as 1d or 6h, got {table.missed_window!r}")
+    return Schedule(
+        name=name,
+        job_type=job_type.name,
+        cron=cron,
+        params=table.params,
+        missed=table.missed,
+        missed_window=window,
+        overlap=table.overlap,
+        jitter=table.jitter,
+    )

@@ -1,0 +1,205 @@
+"""This is the room for psycopg spoken through Trio: one connection.
+
+psycopg's protocol code is generators that yield "wait until this socket is readable or writable". TrioConnection drives them
+with Trio. What it overrides is private to psycopg 3.3 in places, so tests/storage/test_postgres.py is the contract.
+"""
+
+import ipaddress
+import logging
+import select
+from collections.abc import Generator
+from typing import Any, Self, TypeVar, cast
+
+import msgspec
+import psycopg
+import trio
+from psycopg import AsyncConnection, pq
+from psycopg.adapt import AdaptersMap
+from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo
+from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg.waiting import Ready, Wait
+
+RV = TypeVar("RV")
+
+CANCEL_PATIENCE = 5.0
+"""Seconds that a cancelled statement gets to end in the server before its connection is closed instead."""
+
+logger = logging.getLogger(__name__)
+
+
+class _Adapted:
+    """psycopg's way to read and write JSON by msgspec on our connections only; the process may use psycopg for itself."""
+
+    connection = None
+    adapters = AdaptersMap(psycopg.adapters)
+
+
+set_json_loads(msgspec.json.decode, _Adapted())
+set_json_dumps(msgspec.json.encode, _Adapted())
+
+
+class _OneTask:
+    """Stands in for psycopg's asyncio lock: a connection belongs to one task at a time, so waiting for it is a mistake."""
+
+    def __init__(self) -> None:
+        self._held = False
+
+    async def __aenter__(self) -> None:
+        if self._held:
+            raise trio.BusyResourceError("another task is using this connection")
+        self._held = True
+
+    async def __aexit__(self, *_: object) -> None:
+        self._held = False
+
+
+class TrioConnection(AsyncConnection[Any]):
+    """A psycopg connection for Trio. When its task is cancelled in the middle of a statement, the server is told so."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lock = _OneTask()  # type: ignore[assignment]
+        self._adapters = AdaptersMap(_Adapted.adapters)
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
+        """Connect; each host of ``conninfo`` gets its ``connect_timeout`` (default 10 s).
+
+        Raises psycopg.OperationalError.
+        """
+        autocommit = kwargs.pop("autocommit", False)
+        prepare_threshold = kwargs.pop("prepare_threshold", 5)
+        params = conninfo_to_dict(conninfo, **kwargs)
+        seconds = float(params.pop("connect_timeout", None) or 10)
+        failures: list[str] = []
+        for attempt in await _attempts(params):
+            try:
+                with trio.fail_after(seconds):
+                    connection = await _drive_connecting(cls._connect_gen(make_conninfo("", **attempt)))
+            except trio.TooSlowError:
+                failures.append(f"no answer within {seconds:g} seconds from {attempt.get('host')}")
+            except psycopg.OperationalError as error:
+                failures.append(str(error))
+            else:
+                connection._autocommit = autocommit  # noqa: SLF001 - nothing has been sent yet, so no transaction can be open
+                connection.prepare_threshold = prepare_threshold
+                return connection
+        raise psycopg.OperationalError("; ".join(failures))
+
+    def hang_up(self) -> None:
+        """Close at once. psycopg's ``close()`` does the same, but must be awaited, which a cancelled task cannot do."""
+        self._closed = True
+        self.pgconn.finish()
+
+    async def wait(self, gen: Generator[Any, Any, RV], interval: float = 0.0, timeout: float | None = None) -> RV:  # noqa: ARG002
+        """Drive one of psycopg's protocol generators; ``interval`` is for event loops that cannot be cancelled."""
+        try:
+            if timeout is None:
+                return await _drive(gen, self.pgconn.socket)
+            with trio.fail_after(timeout):
+                return await _drive(gen, self.pgconn.socket)
+        except trio.TooSlowError:
+            # psycopg's own signal, upon which it gives up waiting and goes on.
+            raise psycopg.errors._WaitTimeout from None  # noqa: SLF001
+        except trio.Cancelled:
+            if self.pgconn.status == pq.ConnStatus.OK and self.pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
+                await self._end_statement(gen)
+            raise
+
+    async def _end_statement(self, gen: Generator[Any, Any, Any]) -> None:
+        """Cancel the running statement in the server and read its end, or close the connection.
+
+        Left alone, the statement would go on in the server with nobody waiting for it, and the connection would be stuck in
+        ACTIVE. Shielded, because our task is already cancelled; bounded, because the server may be the reason.
+        """
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + CANCEL_PATIENCE):
+            try:
+                await _drive_connecting(self._cancel_gen())
+                await _drive(gen, self.pgconn.socket)
+            except psycopg.errors.QueryCanceled:
+                return  # as it should be
+            except psycopg.Error as error:
+                logger.warning("closing a connection whose statement could not be cancelled: %s", error)
+                self.hang_up()
+                return
+            return  # the statement was quicker than the cancel request
+        logger.warning(
+            "closing a connection whose statement did not end within %g seconds of being cancelled", CANCEL_PATIENCE
+        )
+        self.hang_up()
+
+
+async def _attempts(params: dict[str, Any]) -> list[dict[str, Any]]:
+    """One set of connection parameters for each address to try. Resolving names blocks, so it is done in a thread."""
+    hosts = str(params.get("host") or params.get("hostaddr") or "").split(",")
+    if all(not host or host.startswith(("/", "@")) or _is_address(host) for host in hosts):
+        return conninfo_attempts(params)
+    return await trio.to_thread.run_sync(conninfo_attempts, params, abandon_on_cancel=True)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+async def _drive(gen: Generator[Any, Any, RV], fileno: int) -> RV:
+    """Run a generator that waits for one socket."""
+    try:
+        wanted = next(gen)
+        while True:
+            wanted = gen.send(await _ready(fileno, wanted))
+    except StopIteration as end:
+        return cast(RV, end.value)
+
+
+async def _drive_connecting(gen: Generator[Any, Any, RV]) -> RV:
+    """Run a generator that says with each wait which socket it means: libpq changes it while connecting."""
+    try:
+        fileno, wanted = next(gen)
+        while True:
+            fileno, wanted = gen.send(await _ready(fileno, wanted))
+    except StopIteration as end:
+        return cast(RV, end.value)
+
+
+async def _ready(fileno: int, wanted: int) -> Ready:
+    """Wait until the socket is ready for what is wanted, and say for what."""
+    if wanted == Wait.R:
+        await trio.lowlevel.wait_readable(fileno)
+        return Ready.R
+    if wanted == Wait.W:
+        await trio.lowlevel.wait_writable(fileno)
+        return Ready.W
+    ready = 0
+
+    async def wait(waiting: Any, flag: int) -> None:
+        nonlocal ready
+        await waiting(fileno)
+        ready |= flag
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait, trio.lowlevel.wait_readable, Ready.R)
+        nursery.start_soon(wait, trio.lowlevel.wait_writable, Ready.W)
+    return Ready(ready)
+
+
+def is_clean(connection: TrioConnection) -> bool:
+    """Whether a connection can serve the next task: alive, and no transaction left open."""
+    return not connection.closed and connection.pgconn.transaction_status == pq.TransactionStatus.IDLE
+
+
+def has_hung_up(connection: TrioConnection) -> bool:
+    """Whether the server closed an idle connection meanwhile.
+
+    A server that stops says so before it hangs up, so an idle socket with something to read is a dead one. One system call,
+    no round trip; what breaks later is told by the statement.
+    """
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.pgconn.socket, select.POLLIN)
+    return bool(poll.poll(0))

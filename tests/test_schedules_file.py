@@ -1,0 +1,97 @@
+"""The file of schedules: what holds, and what a mistake is told."""
+
+from pathlib import Path
+
+import attrs
+import pytest
+
+import owlrunner
+from owlrunner.errors import ConfigError
+from owlrunner.plugins import Catalog
+from owlrunner.schedules_file import load_schedules
+
+
+@attrs.frozen
+class Params:
+    """Params."""
+
+    size: int = 1
+
+
+@owlrunner.job_type(scope="system", default_schedule="0 3 * * *")
+async def tidy(ctx: owlrunner.JobContext, params: Params) -> None:
+    """Tidy up, each night unless told otherwise."""
+
+
+@owlrunner.job_type(scope="project")
+async def sync(ctx: owlrunner.JobContext) -> None:
+    """Work for a project."""
+
+
+CATALOG = Catalog(job_types={"tidy": tidy, "sync": sync})
+
+
+def load(tmp_path: Path, text: str) -> dict[str, str]:
+    """Name and cron expression of each schedule that holds with such a file."""
+    file = tmp_path / "schedules.toml"
+    file.write_text(text)
+    return {schedule.name: schedule.cron.expression for schedule in load_schedules(file, CATALOG)}
+
+
+def test_without_a_file_the_defaults_hold() -> None:
+    """A system job type recurs by its default schedule."""
+    (schedule,) = load_schedules(None, CATALOG)
+    assert (schedule.name, schedule.job_type, schedule.cron.expression) == ("tidy", "tidy", "0 3 * * *")
+
+
+def test_the_shipped_file_is_valid(here: Path) -> None:
+    """config/schedules.toml, as it stands in the repository, loads."""
+    assert load_schedules(here / "config" / "schedules.toml", Catalog()) == []
+
+
+def test_the_file_goes_over_the_defaults(tmp_path: Path) -> None:
+    """A table of the job type's name takes the default's place; others stand beside it."""
+    text = '[schedules.tidy]\njob_type="tidy"\ncron="@hourly"\n[schedules.big]\njob_type="tidy"\ncron="0 4 * * 0"\nparams={size=9}'
+    assert load(tmp_path, text) == {"tidy": "@hourly", "big": "0 4 * * 0"}
+
+
+def test_enabled_false_switches_off(tmp_path: Path) -> None:
+    """A default schedule is switched off by its name."""
+    assert load(tmp_path, '[schedules.tidy]\njob_type="tidy"\ncron="@daily"\nenabled=false') == {}
+
+
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [
+        ('job_type="tidi"\ncron="@daily"', "schedules.x.job_type: no plugin offers 'tidi'; there are: tidy"),
+        ('job_type="sync"\ncron="@daily"', "schedules.x.job_type: sync works for projects"),
+        ('job_type="tidy"\ncron="0 25 * * *"', 'schedules.x.cron: cron "0 25 * * *": hour "25" is not within 0 to 23'),
+        ('job_type="tidy"\ncron="@daily"\ntimezone="Mars/Base"', "schedules.x.cron: "),
+        ('job_type="tidy"\ncron="@daily"\nparams={size="big"}', "schedules.x.params.size: expected int, got str"),
+        ('job_type="tidy"\ncron="@daily"\nmissed_window="soon"', "schedules.x.missed_window: expected a duration"),
+        ('job_type="tidy"\ncron="@daily"\nmissed="maybe"', "schedules.x.missed: invalid enum value 'maybe'"),
+        ('job_type="tidy"\ncron="@daily"\njitter=-1', "jitter must be between 0 and 86400"),
+        ('job_type="tidy"\ncorn="@daily"', "schedules.x: object missing required field cron"),
+        ('job_type="tidy"\ncron="@daily"\nzone="UTC"', "schedules.x.zone: unknown key"),
+    ],
+)
+def test_a_mistake_is_told(tmp_path: Path, table: str, complaint: str) -> None:
+    """The message names the file, the schedule, the key, what was expected and what was found."""
+    with pytest.raises(ConfigError) as told:
+        load(tmp_path, f"[schedules.x]\n{table}")
+    assert complaint in str(told.value)
+    assert "schedules.toml" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("scope", "expression", "complaint"),
+    [("project", "@daily", "default_schedule is for the scope system"), ("system", "99 * * * *", 'minute "99"')],
+)
+def test_a_default_schedule_is_checked(scope: str, expression: str, complaint: str) -> None:
+    """A mistake in a plugin's default schedule is told when the plugin is imported."""
+
+    async def work(ctx: owlrunner.JobContext) -> None:
+        """Work."""
+
+    with pytest.raises(owlrunner.OwlRunnerError, match=complaint):
+        owlrunner.job_type(scope=scope, default_schedule=expression)(work)  # type: ignore[arg-type]
