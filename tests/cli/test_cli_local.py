@@ -7,14 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-import attrs
 import click
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
 from owlrunner.cli.entry import COMMANDS, RootGroup, cli
-from owlrunner.config import Config, DatabaseConfig, LogConfig, MailConfig, ServerConfig, WebConfig, load_config
+from owlrunner.config import Config
 from owlrunner.version import VERSION
 from tests.cli.programs import sentence
 
@@ -206,15 +205,3 @@ def test_bug_is_one_sentence_too(owlrunner: Invoke, monkeypatch: pytest.MonkeyPa
     assert result.exit_code == 1
     assert "KeyError: 'x'" in sentence(result.stderr)
     assert isinstance(owlrunner("plugins", "check", OWLRUNNER_TRACEBACK="1").exception, KeyError)
-
-
-def test_example_config_holds_the_defaults(here: Path) -> None:
-    """The example configuration loads, changes nothing, and mentions every key there is."""
-    file = here / "config" / "owlrunner.toml"
-    assert load_config(file, {}) == Config()
-    text = file.read_text()
-    for section in attrs.fields(Config):
-        assert f"[{section.name}" in text
-    for part in (ServerConfig, DatabaseConfig, WebConfig, MailConfig, LogConfig):
-        for key in attrs.fields(part):
-            assert f"{key.name} = " in text
