@@ -28,9 +28,9 @@ NICKNAMES: Mapping[str, str] = {
 
 _SECOND, _MINUTE, _DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
 _ITEM = re.compile(r"(?P<low>\*|\w+)(-(?P<high>\w+))?(/(?P<step>\d+))?", re.ASCII)
-_EXTENSION = re.compile(r"[?#]|(?<![A-Z])[LWHR](?![A-Z])|(?<=\d)[LW]|LW")
-# What is no zone of the IANA's, or is another one on each machine, though ZoneInfo opens it.
-_NO_ZONE = re.compile(r"localtime|posixrules|Factory|posix/.*|right/.*")
+_EXTENSION = re.compile(r"[?#]|\b(\d*[LW]+\d*|[HR])\b", re.ASCII | re.IGNORECASE)
+# ZoneInfo opens these, but the first two are another zone on each machine, and clocks under right/ count leap seconds.
+_NO_ZONE = re.compile(r"localtime|posixrules|(posix|right)/.*")
 
 
 class InvalidCron(ValueError):
@@ -47,8 +47,11 @@ class _Field:
     names: tuple[str, ...] = ()
 
     def values(self, text: str) -> set[int]:
-        """The values that ``text`` (upper case) stands for."""
-        return set().union(*(self._item(item) for item in text.split(",")))
+        """The values that ``text`` stands for."""
+        items = text.split(",")
+        if "*" in items[1:] or (items[0] == "*" and len(items) > 1):
+            raise InvalidCron(f'{self.name} "{text}" has a star among others, which makes them pointless; write *')
+        return set().union(*(self._item(item) for item in items))
 
     def _item(self, item: str) -> range:
         match = _ITEM.fullmatch(item)
@@ -72,8 +75,8 @@ class _Field:
         return range(low, high + 1, step)
 
     def _value(self, text: str) -> int:
-        if text in self.names:
-            return self.names.index(text) + self.low
+        if text.upper() in self.names:
+            return self.names.index(text.upper()) + self.low
         if not text.isdigit():
             raise InvalidCron(self._unreadable(text))
         if len(text) > 2 or not self.low <= int(text) <= self.high:
@@ -147,9 +150,9 @@ class Cron:
         """
         if instant.tzinfo is None:
             raise ValueError(f"an instant needs a time zone, got {instant}")
-        # Fires have no part of a second, so that it makes no difference to what comes after.
+        # No fire has a part of a second, so that dropping it changes nothing.
         instant = instant.astimezone(UTC).replace(microsecond=0)
-        return self._per_day(instant) if self.fixed_time else self._elapsing(instant)
+        return _to_the_end(self._per_day(instant) if self.fixed_time else self._elapsing(instant))
 
     def next(self, instant: datetime) -> datetime:
         """The first fire time strictly after ``instant``. Raises as ``after``, and OverflowError past the year 9999."""
@@ -214,20 +217,23 @@ class Cron:
 
         Looks once a day: no zone changes its clocks twice within a day.
         """
-        before = start.astimezone(self._zone).utcoffset()
-
-        def changed(instant: datetime) -> bool:
-            return instant.astimezone(self._zone).utcoffset() != before
-
         while start < end:
             probe = min(start + _DAY, end)
-            if changed(probe):
-                seconds = range(int((probe - start).total_seconds()))
-                return start + _SECOND * bisect_left(
-                    seconds, True, key=lambda second: changed(start + _SECOND * second)
-                )
+            if self._offset(probe) != self._offset(start):
+                return self._first_unlike(start, probe)
             start = probe
         return None
+
+    def _first_unlike(self, start: datetime, end: datetime) -> datetime:
+        """The first whole second whose offset is not the one at ``start``; at ``end`` it is another."""
+        before = self._offset(start)
+        seconds = range(int((end - start).total_seconds()))
+        return start + _SECOND * bisect_left(
+            seconds, x=True, key=lambda second: self._offset(start + _SECOND * second) != before
+        )
+
+    def _offset(self, instant: datetime) -> timedelta | None:
+        return instant.astimezone(self._zone).utcoffset()
 
 
 def describe(expression: str) -> str:
@@ -237,7 +243,17 @@ def describe(expression: str) -> str:
     'At 03:15, Monday through Friday'
     """
     Cron.parse(expression)
-    texts = _five(expression)
+    minute, hour, day, month, weekday = _five(expression)
+    if "*" in (day, weekday):
+        return _words(minute, hour, day, month, weekday)
+    # Left to itself it says "on day 1, Monday through Friday" of what means either, and "or" where a star makes it mean both.
+    link = "and only" if day.startswith("*") or weekday.startswith("*") else "or"
+    weekdays = _words("*", "*", "*", "*", weekday).removeprefix("Every minute, ").removeprefix("only ")
+    months = _words("*", "*", "*", month, "*").removeprefix("Every minute")
+    return f"{_words(minute, hour, day, '*', '*')}, {link} {weekdays}{months}"
+
+
+def _words(*texts: str) -> str:
     options = cron_descriptor.Options()
     options.locale_code = "en_US"
     options.use_24hour_time_format = True
@@ -246,8 +262,8 @@ def describe(expression: str) -> str:
 
 
 def _five(expression: str) -> list[str]:
-    """The five fields' texts, in upper case."""
-    texts = NICKNAMES.get(expression.strip().lower(), expression).upper().split()
+    """The five fields' texts."""
+    texts = NICKNAMES.get(expression.strip().lower(), expression).split()
     if len(texts) == 1 and texts[0].startswith("@"):
         raise InvalidCron(f"no such short name; there are {', '.join(NICKNAMES)}")
     if len(texts) != len(_FIELDS):
@@ -263,6 +279,15 @@ def _zone(name: str) -> ZoneInfo:
     # KeyError: no such file. ValueError: a path that leads astray. OSError: a folder, such as America.
     except (KeyError, ValueError, OSError):
         pass
-    close = difflib.get_close_matches(name, available_timezones(), n=1)
+    known = (zone for zone in available_timezones() if _NO_ZONE.fullmatch(zone) is None)
+    close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}?" if close else "expected an IANA name such as Europe/Berlin"
     raise InvalidCron(f'timezone "{name}" is not known; {hint}')
+
+
+def _to_the_end(fires: Iterator[datetime]) -> Iterator[datetime]:
+    """The fires up to where Python's calendar ends."""
+    try:
+        yield from fires
+    except OverflowError:
+        return

@@ -19,7 +19,7 @@ import trio
 
 from owlrunner.accounts import Accounts
 from owlrunner.config import Config, WebConfig
-from owlrunner.errors import ConfigError
+from owlrunner.errors import ConfigError, DatabaseTrouble
 from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
 from owlrunner.plugins import Catalog
@@ -118,13 +118,14 @@ async def run_server(
                         web_url = await intake.start(_serve_web, config, catalog, api_db, port, stop)
                     claiming = await intake.start(loops.claim, runs)
                     firing = await intake.start(loops.fire)
+                    reloading = await intake.start(_reload_on_hangup, config, catalog, loops.scheduler)
                     server_id = loops.heartbeat.server_id
                     logger.info("server %s is ready%s", server_id, f" at {web_url}" if web_url else "")
                     task_status.started(Started(web_url, url, server_id))
                     await stop.wait()
                     logger.info("stopping: %d runs have %g s to end", len(loops.held), config.server.shutdown_grace)
-                    firing.cancel()
-                    claiming.cancel()
+                    for loop in (reloading, firing, claiming):
+                        loop.cancel()
                 await _end_runs(loops.held, config.server.shutdown_grace)
             await _end_services(db, loops.recorder, loops.heartbeat.server_id)
             services.cancel_scope.cancel()
@@ -262,6 +263,22 @@ async def _serve_web(
     async with trio.open_nursery() as nursery:
         await nursery.start(functools.partial(hypercorn.trio.serve, app, settings, shutdown_trigger=stop.wait))
         task_status.started(f"http://{f'[{host}]' if ':' in host else host}:{number}")
+
+
+async def _reload_on_hangup(
+    config: Config, catalog: Catalog, scheduler: Scheduler, *, task_status: trio.TaskStatus[trio.CancelScope]
+) -> None:
+    """Read the file of schedules again at each SIGHUP; a bad one changes nothing and says why."""
+    with trio.CancelScope() as reloading, trio.open_signal_receiver(signal.SIGHUP) as hangups:
+        task_status.started(reloading)
+        async for _ in hangups:
+            try:
+                wanted = load_schedules(config.server.schedules, catalog)
+                await scheduler.replace(wanted)
+            except (ConfigError, DatabaseTrouble) as error:
+                logger.error("the schedules stay as they were: %s", error)  # noqa: TRY400 - a sentence for the owner, no traceback
+            else:
+                logger.info("the schedules were read again: %d hold now", len(wanted))
 
 
 async def stop_on_signal(stop: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -9,6 +9,7 @@ from owlrunner.cli.local import catalog_of, configured
 from owlrunner.cli.options import Shared, config_option, format_option, pass_shared
 from owlrunner.cli.printing import clean, print_json, say
 from owlrunner.config import Config, MailConfig, WebConfig
+from owlrunner.schedules_file import load_schedules
 
 
 @click.group()
@@ -21,7 +22,7 @@ def config() -> None:
 @format_option
 @pass_shared
 def check(shared: Shared) -> None:
-    """Load the configuration and the plugins' settings, and show what is set up; secrets are left out."""
+    """Load the configuration, the plugins' settings and the schedules, and show what is set up; secrets are left out."""
     loaded = configured(shared)
     catalog = catalog_of(loaded)
     facts = {
@@ -31,6 +32,7 @@ def check(shared: Shared) -> None:
         "server": f"capacity {loaded.server.capacity}, lease {loaded.server.lease:g} s, wakeups by {loaded.server.wakeups}",
         "log": loaded.log.level,
         "plugins": ", ".join(plugin.name for plugin in catalog.plugins) or "none",
+        "schedules": ", ".join(one.name for one in load_schedules(loaded.server.schedules, catalog)) or "none",
     }
     if shared.wants_json:
         print_json({"ok": True} | facts)

@@ -1,6 +1,7 @@
 """P6 and P7: one fire time makes at most one run in the whole cluster, and every fire time is on record."""
 
 import contextlib
+import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from owlrunner.plugins import Catalog
 from owlrunner.runtime.scheduler import Scheduler
 from owlrunner.schedule import Schedule
 from owlrunner.storage.wakeups import Bell
-from tests.promises.serving import Door, Serve
+from tests.promises.serving import Door, Serve, StartProcess
 
 START = datetime(2026, 1, 1, 0, 30, tzinfo=UTC)
 
@@ -187,3 +188,21 @@ async def test_a_server_fires_and_runs(door: Door, clock: Clock, serve: Serve, t
                     await anext(changes)
     run = await door.until(rows[0][0], RunStatus.COMPLETED)
     assert (run.triggered_by, run.params, run.result) == ("schedule", {"steps": 2}, {"done": 2})
+
+
+async def test_sighup_reads_the_file_again(door: Door, server_process: StartProcess, tmp_path: Path) -> None:
+    """A bad file keeps the schedules and says why; a good one takes their place; what is not in it is gone."""
+    file = tmp_path / "schedules.toml"
+    table = '[schedules.{}]\njob_type = "polite"\ncron = "{}"\n'
+    file.write_text(table.format("first", "0 4 1 1 *"))
+    server = server_process("a", schedules=file)
+    await server.ready()
+    file.write_text(table.format("second", "0 99 1 1 *"))
+    server.signal(signal.SIGHUP)
+    complaint = await server.logged("the schedules stay as they were")
+    assert 'schedules.second.cron: cron "0 99 1 1 *": hour "99"' in complaint
+    assert await door.sql("select name from schedules") == [("first",)]
+    file.write_text(table.format("second", "0 9 1 1 *"))
+    server.signal(signal.SIGHUP)
+    await server.logged("the schedules were read again: 1 hold now")
+    assert await door.sql("select name from schedules") == [("second",)]
