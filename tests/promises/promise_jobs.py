@@ -138,7 +138,7 @@ async def raises_group(ctx: owlrunner.JobContext) -> None:
 async def logs_a_lot(ctx: owlrunner.JobContext, params: Steps) -> None:
     """Log in every way, and too much."""
     ctx.log.info("through ctx.log")
-    logging.getLogger("somebody.elses.library").warning("through any %s", "logger")
+    logging.getLogger("somebody.elses.package").warning("through any %s", "logger")
     await trio.to_thread.run_sync(lambda: logging.getLogger("threads").warning("from a thread"))
     for _ in range(params.steps - 3):
         ctx.store_log_line("info", "bulk", "again")
