@@ -114,7 +114,7 @@ class World:
             "exclusive": False,
         } | columns
         names, values = ", ".join(row), ", ".join(f"%({name})s" for name in row)
-        ((run_id,),) = await self.sql(f"insert into job_runs ({names}) values ({values}) returning id::text", **row)  # noqa: S608
+        ((run_id,),) = await self.sql(f"insert into job_runs ({names}) values ({values}) returning id::text", **row)
         return str(run_id)
 
     async def system_run(self) -> str:

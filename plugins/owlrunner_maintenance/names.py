@@ -1,0 +1,72 @@
+"""This is the room for names of tables: as settings write them, as PostgreSQL holds them, and as people read them."""
+
+from collections.abc import Iterable
+from typing import Self
+from uuid import UUID
+
+import attrs
+from psycopg import sql
+
+INDEX_ROOM = 63
+"""Bytes of a name that PostgreSQL keeps; it cuts off the rest, and two names may become one."""
+_PARTITION_SUFFIX = "_2026_12_99"
+"""As long as the longest that a partition gets: year, month, and a number where the plain name is taken."""
+
+RootId = str | int | UUID
+"""The primary key of a row that can be soft-deleted."""
+
+
+@attrs.frozen
+class Names:
+    """A table as settings name it: alone, to be found through the search path, or with its schema."""
+
+    schema: str | None
+    name: str
+
+    @classmethod
+    def of(cls, written: str) -> Self:
+        """Read ``name`` or ``schema.name``, which is spelt as PostgreSQL stores it, without quotes."""
+        schema, dot, name = written.rpartition(".")
+        return cls(schema if dot else None, name)
+
+    def label(self, name: str) -> str:
+        """Another table of the same schema as the settings' author would write it."""
+        return name if self.schema is None else f"{self.schema}.{name}"
+
+
+@attrs.frozen
+class Relation:
+    """A table that exists. Two are the same if their ``oid`` is."""
+
+    oid: int
+    schema: str = attrs.field(eq=False)
+    name: str = attrs.field(eq=False)
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """The table with its schema, so that no search path can turn it into another."""
+        return sql.Identifier(self.schema, self.name)
+
+
+def problem_with_name(name: str, *, most_parts: int) -> str:
+    """Why a name cannot be one, or ""."""
+    parts = name.split(".") if most_parts > 1 else [name]
+    if len(parts) > most_parts:
+        return "too many dots"
+    if not all(parts):
+        return "a part of it is empty"
+    if any(len(part.encode()) > INDEX_ROOM for part in parts):
+        return f"longer than PostgreSQL's {INDEX_ROOM} bytes"
+    return "it holds a NUL" if "\x00" in name else ""
+
+
+def longest_index_name(table: Names, suffixes: Iterable[str]) -> str:
+    """The longest name that a partition of the table, or an index on it, would get."""
+    partition = table.name + _PARTITION_SUFFIX
+    return max([partition, *(f"{partition}_{suffix}" for suffix in suffixes)], key=lambda name: len(name.encode()))
+
+
+def in_camel_case(name: str) -> str:
+    """``app_users`` as ``appUsers``: how results name the rows of a table."""
+    first, *others = name.split("_")
+    return first + "".join(part[:1].upper() + part[1:] for part in others)

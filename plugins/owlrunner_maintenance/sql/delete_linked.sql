@@ -1,0 +1,2 @@
+-- What belongs to these rows without a foreign key.
+delete from {table} where {column} = any(%(ids)s);

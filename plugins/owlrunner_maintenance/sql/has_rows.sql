@@ -1,0 +1,2 @@
+-- Whether there is anything to empty.
+select exists (select from {partition});

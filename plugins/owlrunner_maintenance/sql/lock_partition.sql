@@ -1,0 +1,2 @@
+-- What TRUNCATE takes anyway; taken first, so that what is looked at then stays so.
+lock table {partition} in access exclusive mode;
