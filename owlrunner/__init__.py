@@ -1,7 +1,7 @@
 """OwlRunner: background jobs for Trio and PostgreSQL. These are the names that a plugin author needs, and no others."""
 
 from owlrunner.context import Connection, JobContext
-from owlrunner.errors import OwlRunnerError
+from owlrunner.errors import OwlRunnerError, Undeliverable
 from owlrunner.hookspecs import Settings, hookimpl
 from owlrunner.job_run import Progress
 from owlrunner.job_type import AnyJobType, JobType, Retry, Scope, job_type
@@ -19,6 +19,7 @@ __all__ = [
     "Retry",
     "Scope",
     "Settings",
+    "Undeliverable",
     "hookimpl",
     "job_type",
 ]

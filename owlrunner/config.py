@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +16,26 @@ from owlrunner.errors import ConfigError
 DEFAULT_FILE = Path("config/owlrunner.toml")
 SCHEDULES_FILE = "schedules.toml"
 PREFIX = "OWLRUNNER_"
+SHORT_NAMES = {
+    "DATABASE_URL": ["database", "url"],
+    "SYSTEM_JOBS_ALERT_EMAIL": ["notifications", "alert_email"],
+}
+"""Variables with names of their own."""
 
 
 def _above_zero(_instance: object, attribute: "attrs.Attribute[Any]", value: float | None) -> None:
     if value is not None and not (value > 0 and math.isfinite(value)):
         raise ValueError(f"{attribute.name} must be above 0, got {value}")
+
+
+def _url(_instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    if value and not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", value):
+        raise ValueError(f"{attribute.name} must be like https://jobs.example.com, got {value!r}")
+
+
+def _email(_instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    if value and not re.fullmatch(r"[^\s@]+@[^\s@]+", value):
+        raise ValueError(f"{attribute.name} must be one address like ops@example.com, got {value!r}")
 
 
 def _port(_instance: object, attribute: "attrs.Attribute[Any]", value: int) -> None:
@@ -78,6 +94,8 @@ class WebConfig:
     host: str = "127.0.0.1"
     port: int = attrs.field(default=8321, validator=_port)
     graceful_timeout: float = attrs.field(default=3.0, validator=attrs.validators.ge(0))
+    public_url: str = attrs.field(default="", validator=_url)
+    """Where people reach this server, for links in notifications. Empty: no links."""
     secure_cookies: bool = False
     """Set it where browsers reach the server through TLS."""
 
@@ -96,6 +114,24 @@ class MailConfig:
 
 
 @attrs.frozen
+class NotificationsConfig:
+    """``[notifications]``: who is told how runs ended, and how hard that is tried."""
+
+    alert_email: str = attrs.field(default="", validator=_email)
+    """Who is told how system jobs ended; usually given as SYSTEM_JOBS_ALERT_EMAIL. Empty: nobody."""
+    alerts: Literal["all", "failures", "changes"] = "all"
+    """Of which ends of system jobs: all of them, those that failed, or the first failure and the recovery from it."""
+    notifiers: list[str] | None = None
+    """Through which of the plugins' notifiers. Unset: through all."""
+    send_timeout: float = attrs.field(default=60.0, validator=_above_zero)
+    """How long one try may take."""
+    retry_delay: float = attrs.field(default=10.0, validator=_above_zero)
+    """How long to wait after the first try that failed; doubled for each further one, up to an hour."""
+    give_up_after: float = attrs.field(default=172_800.0, validator=_above_zero)
+    """How long it is tried."""
+
+
+@attrs.frozen
 class LogConfig:
     """``[log]``: what goes to standard error."""
 
@@ -110,13 +146,14 @@ class Config:
     database: DatabaseConfig = DatabaseConfig()
     web: WebConfig = WebConfig()
     mail: MailConfig = MailConfig()
+    notifications: NotificationsConfig = NotificationsConfig()
     log: LogConfig = LogConfig()
     plugins: dict[str, dict[str, Any]] = attrs.field(factory=dict, repr=False)
     """Each plugin's own table, not yet typed: that is the plugin's business."""
 
 
 def load_config(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
-    """Read the configuration: the file, then DATABASE_URL and ``OWLRUNNER_<SECTION>__<KEY>`` over it.
+    """Read the configuration: the file, then DATABASE_URL, SYSTEM_JOBS_ALERT_EMAIL and ``OWLRUNNER_<SECTION>__<KEY>`` over it.
 
     ``file`` None means OWLRUNNER_CONFIG, else ``config/owlrunner.toml`` where that exists, else defaults alone.
 
@@ -161,9 +198,9 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _overrides(environ: Mapping[str, str]) -> list[tuple[str, list[str], Any]]:
     """Variable, path and value of everything that the environment sets."""
-    found: list[tuple[str, list[str], Any]] = []
-    if environ.get("DATABASE_URL"):
-        found.append(("DATABASE_URL", ["database", "url"], environ["DATABASE_URL"]))
+    found: list[tuple[str, list[str], Any]] = [
+        (variable, list(path), environ[variable]) for variable, path in SHORT_NAMES.items() if environ.get(variable)
+    ]
     found += (
         (variable, variable.removeprefix(PREFIX).lower().split("__"), _value(environ[variable]))
         for variable in sorted(environ)

@@ -1,4 +1,4 @@
-"""This is the room for reading durations that people write, such as ``90s``, ``10m`` or ``7d``."""
+"""This is the room for durations as people write and read them, such as ``90s``, ``10m`` or ``7d``."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -31,3 +31,16 @@ def parse_instant(text: str) -> datetime | None:
         return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def format_duration(seconds: float) -> str:
+    """A duration for people: ``250ms``, ``19.3s``, ``4m 2s``, ``3h 20m``."""
+    # The clocks of two machines may disagree a little.
+    milliseconds = max(0, round(seconds * 1000))
+    if milliseconds < 1000:
+        return f"{milliseconds}ms"
+    tenths = round(milliseconds / 100)
+    if tenths < 600:
+        return f"{tenths / 10:.1f}s"
+    minutes, rest = divmod(tenths // 10, 60)
+    return f"{minutes}m {rest}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60}m"

@@ -5,6 +5,7 @@ OwlRunnerError
 ├── PluginError              fix or remove the plugin that the message names
 ├── SchemaOutdated           run ``owlrunner migrate``
 ├── SchemaTooNew             run a newer OwlRunner
+├── Undeliverable            correct the address: no try would bring the notification there
 ├── DatabaseTrouble
 │   ├── DatabaseUnavailable      wait: PostgreSQL cannot be reached
 │   └── StatementFailed          report it, unless it is transient: PostgreSQL refused a statement of ours
@@ -44,6 +45,10 @@ class SchemaOutdated(OwlRunnerError):
 
 class SchemaTooNew(OwlRunnerError):
     """The database was migrated by a newer OwlRunner than this one, which refuses to touch it."""
+
+
+class Undeliverable(OwlRunnerError):
+    """Raised by a notifier: this notification cannot be delivered, now or later. The message says why."""
 
 
 class DatabaseTrouble(OwlRunnerError):

@@ -8,14 +8,24 @@ import attrs
 import pluggy
 
 from owlrunner.decoding import Undecodable, decode
-from owlrunner.errors import PluginError
+from owlrunner.errors import PluginError, Undeliverable
 from owlrunner.job_type import AnyJobType
-from owlrunner.notification import Notifier
+from owlrunner.notification import MailSender, Notifier
 
 T = TypeVar("T")
 
 hookspec = pluggy.HookspecMarker("owlrunner")
 hookimpl = pluggy.HookimplMarker("owlrunner")
+
+
+class NoMail:
+    """The mailer where nothing is sent, because plugins are only asked what they offer."""
+
+    async def send(self, to: str, subject: str, text: str, html: str | None = None, *, message_id: str = "") -> None:
+        """Raise Undeliverable."""
+        raise Undeliverable(
+            f"no mail is sent from here: {subject!r} to {to}, {message_id} ({len(text + (html or ''))} characters)"
+        )
 
 
 @attrs.define
@@ -24,6 +34,8 @@ class Settings:
 
     plugin: str
     table: dict[str, object] = attrs.field(repr=False)
+    mailer: MailSender = attrs.field(factory=NoMail, repr=False)
+    """Sends mail as the section ``[mail]`` of the server says."""
     was_loaded: bool = attrs.field(default=False, init=False)
     """Whether the plugin looked: a table that nobody reads is a mistake worth telling."""
 

@@ -14,9 +14,9 @@ import pluggy
 
 from owlrunner import hookspecs
 from owlrunner.errors import PluginError
-from owlrunner.hookspecs import Settings
+from owlrunner.hookspecs import NoMail, Settings
 from owlrunner.job_type import AnyJobType, JobType, Scope
-from owlrunner.notification import Notifier
+from owlrunner.notification import MailSender, Notifier
 
 GROUP = "owlrunner"
 
@@ -46,10 +46,13 @@ class Catalog:
         return [job_type for _, job_type in sorted(self.job_types.items()) if job_type.scope is scope]
 
 
-def load_catalog(tables: Mapping[str, dict[str, Any]], modules: Iterable[str] = ()) -> Catalog:
+def load_catalog(
+    tables: Mapping[str, dict[str, Any]], modules: Iterable[str] = (), mailer: MailSender | None = None
+) -> Catalog:
     """Load the installed plugins and the named modules, and return what they offer.
 
-    ``tables`` are the ``[plugins.<name>]`` tables; a module's name stands for itself there.
+    ``tables`` are the ``[plugins.<name>]`` tables; a module's name stands for itself there. ``mailer`` is lent to all of them;
+    without one they can be asked, but not send mail.
 
     Raises PluginError naming plugin and cause.
     """
@@ -60,11 +63,12 @@ def load_catalog(tables: Mapping[str, dict[str, Any]], modules: Iterable[str] = 
                 f"plugins.{name}: no plugin of that name is installed; there are: {', '.join(sorted(found)) or 'none'}"
             )
     return build_catalog(
-        {name: (origin, module, dict(tables.get(name, {}))) for name, (origin, module) in found.items()}
+        {name: (origin, module, dict(tables.get(name, {}))) for name, (origin, module) in found.items()},
+        mailer,
     )
 
 
-def build_catalog(found: Mapping[str, tuple[str, object, dict[str, Any]]]) -> Catalog:
+def build_catalog(found: Mapping[str, tuple[str, object, dict[str, Any]]], mailer: MailSender | None = None) -> Catalog:
     """Ask each plugin (name → origin, module, settings table) what it offers, once, and check it."""
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
@@ -75,7 +79,7 @@ def build_catalog(found: Mapping[str, tuple[str, object, dict[str, Any]]]) -> Ca
             manager.check_pending()
         except (pluggy.PluginValidationError, ValueError) as error:
             raise PluginError(f"plugin {name} ({origin}): {error}") from None
-        plugins.append(_ask(manager, name, origin, module, Settings(name, table)))
+        plugins.append(_ask(manager, name, origin, module, Settings(name, table, mailer or NoMail())))
     return Catalog(
         plugins=tuple(plugins),
         job_types=_merged(

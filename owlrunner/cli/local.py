@@ -9,6 +9,7 @@ import trio
 
 from owlrunner.cli.options import Shared
 from owlrunner.config import Config, load_config
+from owlrunner.mail import Mailer
 from owlrunner.plugins import Catalog, load_catalog
 from owlrunner.server import bring_schema, open_database, open_database_url
 from owlrunner.storage.postgres import Database
@@ -26,7 +27,7 @@ def configured(shared: Shared) -> Config:
 def catalog_of(config: Config) -> Catalog:
     """What the plugins offer. Raises PluginError."""
     find_modules(config.server.plugins)
-    return load_catalog(config.plugins, config.server.plugins)
+    return load_catalog(config.plugins, config.server.plugins, Mailer(config.mail))
 
 
 def find_modules(modules: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from owlrunner.cli.printing import clean, one_line
+from owlrunner.durations import format_duration
 
 COLOURS = {"completed": "green", "failed": "red", "running": "blue", "cancelled": "yellow", "pending": "bright_black"}
 MISSING = "—"
@@ -45,17 +46,7 @@ def duration(run: Json) -> str:
         return MISSING
     start = datetime.fromisoformat(run["started_at"])
     end = datetime.fromisoformat(run["completed_at"]) if run.get("completed_at") else datetime.now(UTC)
-    return span((end - start).total_seconds())
-
-
-def span(seconds: float) -> str:
-    """A duration for people."""
-    # The clocks of two machines may disagree a little.
-    tenths = max(0, round(seconds * 10))
-    if tenths < 600:
-        return f"{tenths / 10:.1f}s"
-    minutes, rest = divmod(tenths // 10, 60)
-    return f"{minutes}m {rest}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60}m"
+    return format_duration((end - start).total_seconds())
 
 
 def run_table(runs: Sequence[Json]) -> str:

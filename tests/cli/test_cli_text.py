@@ -11,7 +11,7 @@ from rich.console import Console
 from owlrunner.cli.live_bar import LiveBar
 from owlrunner.cli.log_output import OneLine
 from owlrunner.cli.printing import clean
-from owlrunner.cli.run_text import progress_of, run_detail, share, span
+from owlrunner.cli.run_text import progress_of, run_detail, share
 
 
 def run(status: str = "running", processed: int = 0, total: int = 0, message: str = "") -> dict[str, Any]:
@@ -28,23 +28,6 @@ def bar(*runs: dict[str, Any]) -> str:
             live.show(one)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (-1, "0.0s"),
-        (0.04, "0.0s"),
-        (59.94, "59.9s"),
-        (59.96, "1m 0s"),
-        (119.99, "2m 0s"),
-        (3599.99, "1h 0m"),
-        (90061, "25h 1m"),
-    ],
-)
-def test_durations_never_show_sixty(seconds: float, text: str) -> None:
-    """Rounding carries over: there is no 60.0s and no 1m 60s."""
-    assert span(seconds) == text
 
 
 def test_share_says_100_only_of_what_is_complete() -> None:

@@ -65,9 +65,9 @@ class Outbox(Mailer):
     letters: list[Letter]
     failure: Exception | None
 
-    async def send(self, to: str, subject: str, text: str, html: str | None = None) -> None:
+    async def send(self, to: str, subject: str, text: str, html: str | None = None, *, message_id: str = "") -> None:
         """Keep the mail, or fail as told."""
-        assert html is None, "login mails are plain"
+        assert html is None and not message_id, "login mails are plain and told once"
         if self.failure is not None:
             raise self.failure
         self.letters.append(Letter(to, subject, text))
