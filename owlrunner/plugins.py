@@ -13,7 +13,7 @@ import attrs
 import pluggy
 
 from owlrunner import hookspecs
-from owlrunner.errors import PluginError
+from owlrunner.errors import ConfigError, PluginError
 from owlrunner.hookspecs import NoMail, Settings
 from owlrunner.job_type import AnyJobType, JobType, Scope
 from owlrunner.notification import MailSender, Notifier
@@ -40,6 +40,16 @@ class Catalog:
     plugins: tuple[Plugin, ...] = ()
     job_types: Mapping[str, AnyJobType] = attrs.field(factory=dict)
     notifiers: Mapping[str, Notifier] = attrs.field(factory=dict)
+
+    def named_notifiers(self, names: Iterable[str] | None) -> dict[str, Notifier]:
+        """The notifiers of these names, None for all of them. Raises ConfigError for one that no plugin offers."""
+        if names is None:
+            return dict(self.notifiers)
+        for name in names:
+            if name not in self.notifiers:
+                offered = ", ".join(sorted(self.notifiers)) or "none"
+                raise ConfigError(f"notifications.notifiers: no plugin offers {name!r}; there are: {offered}")
+        return {name: self.notifiers[name] for name in names}
 
     def of_scope(self, scope: Scope) -> list[AnyJobType]:
         """The job types of one scope, by name."""

@@ -23,30 +23,20 @@ from owlrunner.errors import ConfigError, DatabaseTrouble
 from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
 from owlrunner.plugins import Catalog
-from owlrunner.runtime.execution import Cut
-from owlrunner.runtime.heartbeat import Heartbeat
-from owlrunner.runtime.held_runs import HeldRuns
-from owlrunner.runtime.recorder import Recorder
-from owlrunner.runtime.recovery import keep_recovering, recover_at_start
+from owlrunner.runtime.loops import Loops
 from owlrunner.runtime.run_logs import caught_run_logs
 from owlrunner.runtime.scheduler import Scheduler
-from owlrunner.runtime.worker import Worker
 from owlrunner.schedules_file import load_schedules
-from owlrunner.storage import servers
+from owlrunner.storage import notifications
 from owlrunner.storage.embedded import open_embedded
 from owlrunner.storage.migrations import migrate, require_current_schema, wanted_migrations
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.servers import Registration
-from owlrunner.storage.wakeups import Bell, Wakeups
 from owlrunner.version import VERSION
 from owlrunner.web.app import build_app
 
 RUNTIME_CONNECTIONS = 4
 """The pool of the runtime's loops, apart from the API's: a crowd of requests must not keep outcomes from being written."""
-CUT_PATIENCE = 10.0
-"""Seconds after which a handler that was cut at shutdown, and has still not ended, is told in the log."""
-DRAIN_PATIENCE = 15.0
-"""Seconds that the last outcomes get to be written at shutdown when the database is away."""
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +97,10 @@ async def run_server(
         await bring_schema(config, db, catalog)
         opened.enter_context(caught_run_logs())
         wanted = load_schedules(config.server.schedules, catalog)
-        loops = _Loops.assemble(config, catalog, db, _registration(config, catalog, port))
+        notifiers = catalog.named_notifiers(config.notifications.notifiers)
+        async with db.session() as session:
+            await notifications.set_rules(session, config.notifications, sorted(notifiers))
+        loops = Loops.assemble(config, catalog, db, _registration(config, catalog, port), notifiers)
         await loops.scheduler.replace(wanted)
         async with trio.open_nursery() as services:
             await loops.start_services(services, config)
@@ -126,94 +119,10 @@ async def run_server(
                     logger.info("stopping: %d runs have %g s to end", len(loops.held), config.server.shutdown_grace)
                     for loop in (reloading, firing, claiming):
                         loop.cancel()
-                await _end_runs(loops.held, config.server.shutdown_grace)
-            await _end_services(db, loops.recorder, loops.heartbeat.server_id)
+                await loops.end_runs(config.server.shutdown_grace)
+            await loops.end_services()
             services.cancel_scope.cancel()
     logger.info("stopped")
-
-
-@attrs.frozen
-class _Loops:
-    """The runtime's loops, put together; who needs what of whom is written down here."""
-
-    db: Database
-    wakeups: Wakeups
-    held: HeldRuns
-    recorder: Recorder
-    heartbeat: Heartbeat
-    worker: Worker
-    scheduler: Scheduler
-
-    @classmethod
-    def assemble(cls, config: Config, catalog: Catalog, db: Database, registration: Registration) -> "_Loops":
-        """Make them; nothing runs yet."""
-        wakeups = Wakeups()
-        look = wakeups.pending.ring
-        held = HeldRuns(capacity=config.server.capacity, on_room=look)
-        recorder = Recorder(db, on_requeued=look)
-        heartbeat = Heartbeat(db, registration, held=held, stall_limit=config.server.stall_limit, on_return=look)
-        worker = Worker(
-            db,
-            job_types=catalog.job_types.values(),
-            held=held,
-            recorder=recorder,
-            bell=wakeups.pending,
-            server_id=lambda: heartbeat.server_id,
-            longest_sleep=config.server.longest_sleep,
-        )
-        scheduler = Scheduler(db, job_types=catalog.job_types, bell=Bell(), on_triggered=look)
-        return cls(db, wakeups, held, recorder, heartbeat, worker, scheduler)
-
-    async def start_services(self, services: trio.Nursery, config: Config) -> None:
-        """Register, recover, and start what must outlive the runs. Returns when a port may be opened."""
-        lease = config.server.lease
-        await services.start(self.heartbeat.run)
-        await recover_at_start(self.db, self.heartbeat.server_id)
-        services.start_soon(self.recorder.run)
-        services.start_soon(
-            self.held.hear_news, self.db, self.wakeups.held, min(lease / 3, config.server.longest_sleep)
-        )
-        services.start_soon(keep_recovering, self.db, lease / 2, self.wakeups.pending.ring)
-        if config.server.wakeups == "listen":
-            await services.start(self.wakeups.run, self.db)
-
-    async def claim(self, runs: trio.Nursery, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
-        """Claim runs into the nursery until the scope that is told is cancelled."""
-        with trio.CancelScope() as claiming:
-            task_status.started(claiming)
-            await self.worker.claim(runs)
-
-    async def fire(self, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
-        """Fire schedules until the scope that is told is cancelled."""
-        with trio.CancelScope() as firing:
-            task_status.started(firing)
-            await self.scheduler.run()
-
-
-async def _end_runs(held: HeldRuns, grace: float) -> None:
-    """Let runs end, cut those that do not, and name those that cannot be cut."""
-    with trio.move_on_after(grace):
-        await held.all_ended()
-    held.cut_off(Cut.SHUTDOWN)
-    with trio.move_on_after(CUT_PATIENCE):
-        await held.all_ended()
-    for attempt in held:
-        # Its slot must not be freed while it works, so we keep waiting, with the lease alive; the supervisor may kill us.
-        logger.error(
-            "run %s of %s does not end although its cancel scope was cancelled; waiting for it",
-            attempt.ctx.run_id,
-            attempt.job_type.name,
-        )
-
-
-async def _end_services(db: Database, recorder: Recorder, server_id: UUID) -> None:
-    """Write the last outcomes and leave the living, each with a limit."""
-    with trio.move_on_after(DRAIN_PATIENCE) as waiting:
-        await recorder.drained()
-        async with db.session() as session:
-            await servers.leave(session, server_id)
-    if waiting.cancelled_caught:
-        logger.error("the database did not come back in time: %r", recorder)
 
 
 def _registration(config: Config, catalog: Catalog, port: socket.socket | None) -> Registration:

@@ -113,7 +113,7 @@ def _timed_out(attempt: Attempt) -> Outcome:
 
 def _raised(attempt: Attempt, error: BaseException) -> Outcome:
     """The handler raised."""
-    error = _unwrapped(error)
+    error = unwrapped(error)
     attempt.ctx.log.error("attempt %d failed", attempt.ctx.attempt, exc_info=error)
     if attempt.cut in (Cut.SHUTDOWN, Cut.LEASE_LOST):
         return _interrupted(attempt, attempt.cut)
@@ -139,7 +139,7 @@ def _interrupted(attempt: Attempt, cut: Cut) -> Outcome:
     return Outcome(RunStatus.FAILED, error=cut.value)
 
 
-def _unwrapped(error: BaseException) -> BaseException:
+def unwrapped(error: BaseException) -> BaseException:
     """The exception inside groups of one: a nursery in the handler wraps what a child raised."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
@@ -153,7 +153,7 @@ def describe(error: BaseException) -> str:
     except Exception:  # noqa: BLE001 - a broken __str__ is the plugin's, and the run still needs an error text
         message = "(its message cannot be shown)"
     if isinstance(error, BaseExceptionGroup):
-        message = f"{error.message}: " + "; ".join(describe(_unwrapped(part)) for part in error.exceptions[:5])
+        message = f"{error.message}: " + "; ".join(describe(unwrapped(part)) for part in error.exceptions[:5])
     elif not isinstance(error, OwlRunnerError) or not message:
         message = f"{type(error).__name__}: {message}" if message else type(error).__name__
     return storable_text(message[:MAX_ERROR])

@@ -8,7 +8,7 @@ import trio
 
 from owlrunner.errors import DatabaseTrouble
 from owlrunner.job_run import RunStatus
-from owlrunner.storage import job_runs, servers
+from owlrunner.storage import job_runs, notifications, servers
 from owlrunner.storage.postgres import Database
 
 SHOWN_IDS = 3
@@ -28,6 +28,7 @@ async def recover_at_start(db: Database, server_id: UUID) -> None:
             dead = await servers.bury_expired(session)
             recovered = await job_runs.fail_stale(session)
         recovered += await job_runs.fail_waiting(session, server_id)
+        await notifications.release_of_dead(session)
         await servers.forget_old(session)
     _tell(dead, recovered)
 
@@ -43,6 +44,7 @@ async def keep_recovering(db: Database, interval: float, on_requeued: Callable[[
                 async with session.transaction():
                     dead = await servers.bury_expired(session)
                     recovered = await job_runs.fail_stale(session)
+                await notifications.release_of_dead(session)
         except DatabaseTrouble as error:
             logger.warning("cannot look for dead servers: %s", error)
             continue

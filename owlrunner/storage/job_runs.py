@@ -106,7 +106,8 @@ class StoredLogLine(NamedTuple):
     message: str
 
 
-def _run(row: Sequence[Any]) -> JobRun:
+def run_of_row(row: Sequence[Any]) -> JobRun:
+    """The run that stands in the columns of by_id.sql."""
     identity, job_type, status, *rest = row
     return JobRun(identity, job_type, RunStatus(status), *rest)
 
@@ -125,7 +126,7 @@ def _audit(actor: Starter) -> dict[str, str | None]:
 async def insert_pending(db: Speaks, new: NewRun, actor: Starter) -> tuple[bool, JobRun] | None:
     """Create the run and return (True, run), or (False, the active run in its slot), or None: no such project in that team."""
     row = await db.row("job_runs/insert_pending", attrs.asdict(new) | _audit(actor))
-    return (row[0], _run(row[1:])) if row is not None else None
+    return (row[0], run_of_row(row[1:])) if row is not None else None
 
 
 async def claim_pending(session: Session, server_id: UUID, job_types: Sequence[str], room: int) -> list[ClaimedRun]:
@@ -245,7 +246,7 @@ async def fail_waiting(session: Session, server_id: UUID) -> list[tuple[UUID, st
 async def by_id(db: Speaks, run_id: UUID) -> JobRun | None:
     """The run, or None."""
     row = await db.row("job_runs/by_id", {"id": run_id})
-    return _run(row) if row is not None else None
+    return run_of_row(row) if row is not None else None
 
 
 async def page(db: Speaks, team_id: UUID, filters: Filters, before: Cursor | None, limit: int) -> list[JobRun]:
@@ -263,7 +264,7 @@ async def page(db: Speaks, team_id: UUID, filters: Filters, before: Cursor | Non
         "before_id": before.id if before else None,
         "limit": limit,
     }
-    return [_run(row) for row in await db.rows("job_runs/page", params)]
+    return [run_of_row(row) for row in await db.rows("job_runs/page", params)]
 
 
 async def log_page(db: Speaks, run_id: UUID, after: tuple[int, int], limit: int) -> list[StoredLogLine]:

@@ -37,10 +37,16 @@ class Wakeups:
         """A run has been triggered and is due."""
         self.held = Bell()
         """A cancel was requested for a running run."""
+        self.notifications = Bell()
+        """There is something to be sent."""
 
     @property
     def _by_channel(self) -> dict[str, Bell]:
-        return {"owlrunner_pending": self.pending, "owlrunner_held": self.held}
+        return {
+            "owlrunner_pending": self.pending,
+            "owlrunner_held": self.held,
+            "owlrunner_notifications": self.notifications,
+        }
 
     def ring_all(self) -> None:
         """Make everybody look: after a time without a connection nobody knows what was missed."""

@@ -1,0 +1,135 @@
+"""This is the room for the runtime's loops put together: who needs what of whom, in which order they start, and how they end."""
+
+import logging
+from collections.abc import Mapping
+
+import attrs
+import trio
+
+from owlrunner.config import Config
+from owlrunner.notification import Notifier
+from owlrunner.plugins import Catalog
+from owlrunner.runtime.delivery import Deliverer, Delivery
+from owlrunner.runtime.execution import Cut
+from owlrunner.runtime.heartbeat import Heartbeat
+from owlrunner.runtime.held_runs import HeldRuns
+from owlrunner.runtime.recorder import Recorder
+from owlrunner.runtime.recovery import keep_recovering, recover_at_start
+from owlrunner.runtime.scheduler import Scheduler
+from owlrunner.runtime.worker import Worker
+from owlrunner.storage import notifications, servers
+from owlrunner.storage.postgres import Database
+from owlrunner.storage.servers import Registration
+from owlrunner.storage.wakeups import Bell, Wakeups
+
+CUT_PATIENCE = 10.0
+"""Seconds after which a handler that was cut at shutdown, and has still not ended, is told in the log."""
+SEND_PATIENCE = 5.0
+"""Seconds that notifications on their way get at shutdown; what is not sent by then, the next server sends."""
+DRAIN_PATIENCE = 15.0
+"""Seconds that the last outcomes get to be written at shutdown when the database is away."""
+
+logger = logging.getLogger(__name__)
+
+
+@attrs.frozen
+class Loops:
+    """The loops of one server."""
+
+    db: Database
+    wakeups: Wakeups
+    held: HeldRuns
+    recorder: Recorder
+    heartbeat: Heartbeat
+    worker: Worker
+    scheduler: Scheduler
+    delivery: Delivery
+
+    @classmethod
+    def assemble(
+        cls,
+        config: Config,
+        catalog: Catalog,
+        db: Database,
+        registration: Registration,
+        notifiers: Mapping[str, Notifier],
+    ) -> "Loops":
+        """Make them; nothing runs yet."""
+        wakeups = Wakeups()
+        look = wakeups.pending.ring
+        held = HeldRuns(capacity=config.server.capacity, on_room=look)
+        recorder = Recorder(db, on_requeued=look)
+        heartbeat = Heartbeat(db, registration, held=held, stall_limit=config.server.stall_limit, on_return=look)
+        worker = Worker(
+            db,
+            job_types=catalog.job_types.values(),
+            held=held,
+            recorder=recorder,
+            bell=wakeups.pending,
+            server_id=lambda: heartbeat.server_id,
+            longest_sleep=config.server.longest_sleep,
+        )
+        scheduler = Scheduler(db, job_types=catalog.job_types, bell=Bell(), on_triggered=look)
+        delivery = Delivery(
+            db,
+            Deliverer(notifiers, catalog.job_types, config.web.public_url),
+            config.notifications,
+            bell=wakeups.notifications,
+            server_id=lambda: heartbeat.server_id,
+            longest_sleep=config.server.longest_sleep,
+        )
+        return cls(db, wakeups, held, recorder, heartbeat, worker, scheduler, delivery)
+
+    async def start_services(self, services: trio.Nursery, config: Config) -> None:
+        """Register, recover, and start what must outlive the runs. Returns when a port may be opened."""
+        lease = config.server.lease
+        await services.start(self.heartbeat.run)
+        await recover_at_start(self.db, self.heartbeat.server_id)
+        services.start_soon(self.recorder.run)
+        services.start_soon(self.delivery.run)
+        services.start_soon(
+            self.held.hear_news, self.db, self.wakeups.held, min(lease / 3, config.server.longest_sleep)
+        )
+        services.start_soon(keep_recovering, self.db, lease / 2, self.wakeups.pending.ring)
+        if config.server.wakeups == "listen":
+            await services.start(self.wakeups.run, self.db)
+
+    async def claim(self, runs: trio.Nursery, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
+        """Claim runs into the nursery until the scope that is told is cancelled."""
+        with trio.CancelScope() as claiming:
+            task_status.started(claiming)
+            await self.worker.claim(runs)
+
+    async def fire(self, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
+        """Fire schedules until the scope that is told is cancelled."""
+        with trio.CancelScope() as firing:
+            task_status.started(firing)
+            await self.scheduler.run()
+
+    async def end_runs(self, grace: float) -> None:
+        """Let runs end, cut those that do not, and name those that cannot be cut."""
+        with trio.move_on_after(grace):
+            await self.held.all_ended()
+        self.held.cut_off(Cut.SHUTDOWN)
+        with trio.move_on_after(CUT_PATIENCE):
+            await self.held.all_ended()
+        for attempt in self.held:
+            # Its slot must not be freed while it works, so we keep waiting, with the lease alive; the supervisor may kill us.
+            logger.error(
+                "run %s of %s does not end although its cancel scope was cancelled; waiting for it",
+                attempt.ctx.run_id,
+                attempt.job_type.name,
+            )
+
+    async def end_services(self) -> None:
+        """Write the last outcomes, let what is being sent be sent, and leave the living, each with a limit."""
+        server_id = self.heartbeat.server_id
+        with trio.move_on_after(DRAIN_PATIENCE) as waiting:
+            await self.recorder.drained()
+            with trio.move_on_after(SEND_PATIENCE):
+                await self.delivery.all_settled()
+            async with self.db.session() as session:
+                await notifications.release(session, server_id)
+                await servers.leave(session, server_id)
+        if waiting.cancelled_caught:
+            logger.error("the database did not come back in time: %r", self.recorder)
