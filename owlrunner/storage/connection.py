@@ -7,13 +7,14 @@ with Trio. What it overrides is private to psycopg 3.3 in places, so tests/stora
 import ipaddress
 import logging
 import select
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing
 from typing import Any, Self, TypeVar, cast
 
 import msgspec
 import psycopg
 import trio
-from psycopg import AsyncConnection, pq
+from psycopg import AsyncConnection, Notify, pq
 from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo
 from psycopg.types.json import set_json_dumps, set_json_loads
@@ -90,6 +91,16 @@ class TrioConnection(AsyncConnection[Any]):
         """Close at once. psycopg's ``close()`` does the same, but must be awaited, which a cancelled task cannot do."""
         self._closed = True
         self.pgconn.finish()
+
+    async def notifies(self, *, timeout: float | None = None, stop_after: int | None = None) -> AsyncGenerator[Notify]:
+        """Yield notifications as they come in, those first that came with the answer to an earlier statement."""
+        # psycopg waits for the socket before it looks, and what lies in libpq's buffer already wakes no socket.
+        while waiting := self.pgconn.notifies():
+            if self.pgconn.notify_handler is not None:
+                self.pgconn.notify_handler(waiting)
+        async with aclosing(super().notifies(timeout=timeout, stop_after=stop_after)) as coming:
+            async for notify in coming:
+                yield notify
 
     async def wait(self, gen: Generator[Any, Any, RV], interval: float = 0.0, timeout: float | None = None) -> RV:  # noqa: ARG002
         """Drive one of psycopg's protocol generators; ``interval`` is for event loops that cannot be cancelled."""

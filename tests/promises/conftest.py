@@ -9,7 +9,7 @@ import pytest
 import trio
 from psycopg import sql
 
-from owlrunner.config import Config, DatabaseConfig, ServerConfig, WebConfig
+from owlrunner.config import Config, DatabaseConfig, NotificationsConfig, ServerConfig, WebConfig
 from owlrunner.job_run import TRANSITIONS
 from owlrunner.jobs import Jobs
 from owlrunner.plugins import Catalog, build_catalog
@@ -27,7 +27,7 @@ def catalog() -> Catalog:
 
 @pytest.fixture
 async def door(db: Database, catalog: Catalog) -> Door:
-    """The door on a fresh database whose job_runs announce each change, and refuse every move that TRANSITIONS does not have."""
+    """The door on a fresh database that announces changes of runs and notifications, and refuses moves not in TRANSITIONS."""
     allowed = [f"{before}>{after}" for before, followers in TRANSITIONS.items() for after in followers]
     async with db.session() as session:
         await session.connection.execute(
@@ -35,6 +35,7 @@ async def door(db: Database, catalog: Catalog) -> Door:
                 create function announce() returns trigger language plpgsql as
                     $$ begin perform pg_notify('changed', ''); return null; end $$;
                 create trigger announce after insert or update on job_runs for each statement execute function announce();
+                create trigger announce after insert or update on notifications for each statement execute function announce();
                 create function check_move() returns trigger language plpgsql as $$ begin
                     if old.status <> new.status and not (old.status || '>' || new.status) = any({}::text[]) then
                         raise 'a run went from % to %', old.status, new.status;
@@ -50,14 +51,19 @@ async def door(db: Database, catalog: Catalog) -> Door:
 async def serve(database_url: str, catalog: Catalog, nursery: trio.Nursery) -> Serve:
     """A function that starts a server without a web side in this process, with values for ``[server]``."""
 
-    async def start(**server: Any) -> InProcess:
+    async def start(
+        offered: Catalog = catalog, notifications: NotificationsConfig | None = None, **server: Any
+    ) -> InProcess:
         config = Config(
-            server=ServerConfig(**server), database=DatabaseConfig(url=database_url), web=WebConfig(enabled=False)
+            server=ServerConfig(**server),
+            database=DatabaseConfig(url=database_url),
+            web=WebConfig(enabled=False),
+            notifications=notifications or NotificationsConfig(),
         )
         stop, stopped = trio.Event(), trio.Event()
 
         async def run(*, task_status: trio.TaskStatus[Started]) -> None:
-            await run_server(config, catalog, stop, task_status=task_status)
+            await run_server(config, offered, stop, task_status=task_status)
             stopped.set()
 
         return InProcess(await nursery.start(run), stop, stopped)

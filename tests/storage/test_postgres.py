@@ -177,6 +177,18 @@ async def test_the_pool_is_a_limit(database_url: str) -> None:
         assert len(pids) <= 3
 
 
+async def test_a_notification_that_was_read_already_arrives(db: Database) -> None:
+    """A notification that came in one packet with the answer to a statement is not waited for at the socket."""
+    async with db.dedicated() as ear:
+        await ear.execute("listen bell")
+        await one(db, "select pg_notify('bell', 'x')::text")
+        await trio.lowlevel.wait_readable(ear.pgconn.socket)
+        ear.pgconn.consume_input()
+        async with contextlib.aclosing(ear.notifies()) as notifications:
+            with trio.fail_after(5):
+                assert (await anext(notifications)).payload == "x"
+
+
 async def test_notifications_arrive(db: Database) -> None:
     """LISTEN and the generator of notifications work through Trio, and end when their task is cancelled."""
     async with db.dedicated() as ear:
