@@ -11,11 +11,12 @@ from typing import Any
 import attrs
 import trio
 
-from owlrunner.config import Config, DatabaseConfig, ServerConfig, WebConfig
+from owlrunner.config import Config, DatabaseConfig, ServerConfig, load_config
 from owlrunner.demo.customers import app_user_ids
 from owlrunner.demo.revenuecat import Fault, StandIn, serve
 from owlrunner.demo.town import Town, settle
 from owlrunner.errors import ConfigError
+from owlrunner.mail import Mailer
 from owlrunner.plugins import Catalog, load_catalog
 from owlrunner.server import Started, open_database, run_server
 from owlrunner.storage.embedded import open_embedded
@@ -65,9 +66,9 @@ async def run_demo(options: DemoOptions, stop: trio.Event, on_ready: Callable[[R
         standin = _standin(options.sync_seconds)
         async with trio.open_nursery() as nursery:
             revenuecat_url = await nursery.start(serve, standin)
-            catalog = load_catalog({"revenuecat": _settings(revenuecat_url, options.sync_seconds)}, options.plugins)
             async with open_embedded(options.data_dir) as database_url:
-                config = _config(options, database_url)
+                config = _config(options, database_url, revenuecat_url)
+                catalog = load_catalog(config.plugins, options.plugins, Mailer(config.mail))
                 town = await _prepared(config, catalog, standin)
                 async with trio.open_nursery() as inner:
                     started = await inner.start(run_server, config, catalog, stop)
@@ -93,12 +94,16 @@ def _ready(started: Started, town: Town, revenuecat_url: str) -> Ready:
     )
 
 
-def _config(options: DemoOptions, database_url: str) -> Config:
-    return Config(
+def _config(options: DemoOptions, database_url: str, revenuecat_url: str) -> Config:
+    """What the environment says, about mail and alerts for instance, with the demo's own places. No file is read."""
+    given = load_config(Path(os.devnull))
+    return attrs.evolve(
+        given,
         # A name of its own: the next demo takes the runs of a killed one at once, whatever its port.
         server=ServerConfig(name="demo", lease=LEASE, shutdown_grace=SHUTDOWN_GRACE),
         database=DatabaseConfig(url=database_url, data_dir=options.data_dir),
-        web=WebConfig(host=HOST, port=options.port),
+        web=attrs.evolve(given.web, host=HOST, port=options.port),
+        plugins=given.plugins | {"revenuecat": _settings(revenuecat_url, options.sync_seconds)},
     )
 
 
