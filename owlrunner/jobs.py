@@ -4,6 +4,7 @@ The API, the dashboard and the owner's commands all come through here. Who may d
 whom, whether params fit, and what counts as a duplicate is decided in this module and nowhere else.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from owlrunner.errors import (
     InvalidRequest,
     NotFound,
     NotTriggerable,
+    Refused,
     RunAlreadyActive,
     RunAlreadyEnded,
     UnknownJobType,
@@ -35,6 +37,9 @@ WRITE = "jobs:write"
 PRIORITIES = range(-100, 101)
 RUN_AT_YEARS = range(1970, 3000)
 MAX_PARAMS_BYTES = 256 * 1024
+MAX_BATCH = 10_000
+"""How many runs one ``trigger_many`` creates."""
+NO_PROJECT = "Project not found"
 
 
 @attrs.frozen
@@ -72,9 +77,52 @@ class Jobs:
         Raises PermissionDenied, UnknownJobType, NotTriggerable, InvalidRequest, InvalidParams, NotFound (the project), and
         RunAlreadyActive with the id of the run that holds the slot.
         """
-        if not isinstance(actor, OperatorActor):
-            require_permissions(actor, [WRITE])
-            require_team(actor, team_id, Role.ADMIN)
+        _require_writer(actor, team_id)
+        answer = await job_runs.insert_pending(self.db, self._new_run(actor, team_id, wanted), actor)
+        if answer is None:
+            raise NotFound(NO_PROJECT)
+        created, run = answer
+        if not created:
+            raise RunAlreadyActive(run.id)
+        return run
+
+    async def trigger_many(
+        self, actor: Actor, team_id: UUID | None, wanted: Sequence[TriggerRequest]
+    ) -> list[UUID | Refused]:
+        """Create many pending runs in one transaction; for each, in order, the run's id or what ``trigger`` would have raised.
+
+        What is refused keeps nothing else from being created. Of two that want the same slot the first gets it.
+
+        Raises PermissionDenied, and InvalidRequest for more than MAX_BATCH.
+        """
+        _require_writer(actor, team_id)
+        if len(wanted) > MAX_BATCH:
+            raise InvalidRequest(f"runs: at most {MAX_BATCH:,} at once, got {len(wanted):,}")
+        answers: list[UUID | Refused] = [NotFound(NO_PROJECT) for _ in wanted]
+        # One statement cannot create a run and meet it again, so those who want one slot queue up, and the first one asks.
+        queues: dict[object, tuple[NewRun, list[int]]] = {}
+        for number, one in enumerate(wanted):
+            try:
+                run = self._new_run(actor, team_id, one)
+            except Refused as refusal:
+                answers[number] = refusal
+                continue
+            slot = (run.job_type, run.project_id) if run.exclusive else number
+            queues.setdefault(slot, (run, []))[1].append(number)
+        if not queues:
+            return answers
+        told = await job_runs.insert_many(self.db, team_id, [run for run, _ in queues.values()], actor)
+        for answer, (_, numbers) in zip(told, queues.values(), strict=True):
+            if answer is not None:
+                created, run_id = answer
+                for number in numbers:
+                    answers[number] = RunAlreadyActive(run_id)
+                if created:
+                    answers[numbers[0]] = run_id
+        return answers
+
+    def _new_run(self, actor: Actor, team_id: UUID | None, wanted: TriggerRequest) -> NewRun:
+        """What was asked for, with every text checked."""
         job_type = self._triggerable(actor, wanted.job_type)
         project_id = _project_id(job_type, wanted.project_id)
         if wanted.priority not in PRIORITIES:
@@ -82,30 +130,20 @@ class Jobs:
                 f"priority: expected a number from {PRIORITIES[0]} to {PRIORITIES[-1]}, got {wanted.priority}"
             )
         due = _due(wanted.run_at)
-        answer = await job_runs.insert_pending(
-            self.db,
-            NewRun(
-                job_type=job_type.name,
-                team_id=team_id if project_id else None,
-                project_id=project_id,
-                triggered_by=actor.triggered_by,
-                params=_checked_params(job_type, wanted.params),
-                notify=wanted.notify,
-                priority=wanted.priority,
-                exclusive=job_type.exclusive,
-                requeue_on_restart=job_type.requeue_on_restart,
-                max_attempts=job_type.retry.max_attempts,
-                run_at=due if isinstance(due, datetime) else None,
-                delay=due if isinstance(due, timedelta) else None,
-            ),
-            actor,
+        return NewRun(
+            job_type=job_type.name,
+            team_id=team_id if project_id else None,
+            project_id=project_id,
+            triggered_by=actor.triggered_by,
+            params=_checked_params(job_type, wanted.params),
+            notify=wanted.notify,
+            priority=wanted.priority,
+            exclusive=job_type.exclusive,
+            requeue_on_restart=job_type.requeue_on_restart,
+            max_attempts=job_type.retry.max_attempts,
+            run_at=due if isinstance(due, datetime) else None,
+            delay=due if isinstance(due, timedelta) else None,
         )
-        if answer is None:
-            raise NotFound("Project not found")
-        created, run = answer
-        if not created:
-            raise RunAlreadyActive(run.id)
-        return run
 
     async def cancel(self, actor: Actor, run_id: UUID) -> RunStatus:
         """Ask for a run to be cancelled. Returns *cancelled* where it was pending, *running* where its handler must end first.
@@ -162,6 +200,13 @@ class Jobs:
                 raise NotFound("Job run not found")
             require_team(actor, run.team_id, Role.ADMIN)
         return run
+
+
+def _require_writer(actor: Actor, team_id: UUID | None) -> None:
+    """Raise PermissionDenied unless the actor may trigger for the team."""
+    if not isinstance(actor, OperatorActor):
+        require_permissions(actor, [WRITE])
+        require_team(actor, team_id, Role.ADMIN)
 
 
 def _project_id(job_type: AnyJobType, text: str | None) -> UUID | None:

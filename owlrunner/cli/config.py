@@ -8,7 +8,7 @@ import click
 from owlrunner.cli.local import catalog_of, configured
 from owlrunner.cli.options import Shared, config_option, format_option, pass_shared
 from owlrunner.cli.printing import clean, print_json, say
-from owlrunner.config import Config, MailConfig, WebConfig
+from owlrunner.config import Config, MailConfig, NotificationsConfig, WebConfig
 from owlrunner.schedules_file import load_schedules
 
 
@@ -29,6 +29,8 @@ def check(shared: Shared) -> None:
         "database": _database(loaded),
         "web": _web(loaded.web),
         "mail": _mail(loaded.mail),
+        "alerts": _alerts(loaded.notifications),
+        "notifiers": ", ".join(sorted(catalog.named_notifiers(loaded.notifications.notifiers))) or "none",
         "server": f"capacity {loaded.server.capacity}, lease {loaded.server.lease:g} s, wakeups by {loaded.server.wakeups}",
         "log": loaded.log.level,
         "plugins": ", ".join(plugin.name for plugin in catalog.plugins) or "none",
@@ -58,6 +60,10 @@ def _database(loaded: Config) -> str:
 
 def _web(web: WebConfig) -> str:
     return f"http://{f'[{web.host}]' if ':' in web.host else web.host}:{web.port}" if web.enabled else "off"
+
+
+def _alerts(notifications: NotificationsConfig) -> str:
+    return f"{notifications.alerts}, to {notifications.alert_email}" if notifications.alert_email else "to nobody"
 
 
 def _mail(mail: MailConfig) -> str:

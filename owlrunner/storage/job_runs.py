@@ -129,6 +129,21 @@ async def insert_pending(db: Speaks, new: NewRun, actor: Starter) -> tuple[bool,
     return (row[0], run_of_row(row[1:])) if row is not None else None
 
 
+async def insert_many(
+    db: Speaks, team_id: UUID | None, runs: Sequence[NewRun], actor: Starter
+) -> list[tuple[bool, UUID] | None]:
+    """Create the runs in one statement; for each, in order, what ``insert_pending`` tells, with the run's id alone.
+
+    No two exclusive runs may be of one job type and project.
+    """
+    # One text instead of a dozen arrays, each of which psycopg would go through value by value.
+    params = {"team_id": team_id, "runs": msgspec.json.encode(runs).decode()} | _audit(actor)
+    answers: list[tuple[bool, UUID] | None] = [None] * len(runs)
+    for number, created, run_id in await db.rows("job_runs/insert_many", params):
+        answers[number - 1] = (created, run_id)
+    return answers
+
+
 async def claim_pending(session: Session, server_id: UUID, job_types: Sequence[str], room: int) -> list[ClaimedRun]:
     """Take up to ``room`` due runs of job types without a limit."""
     rows = await session.rows("job_runs/claim_pending", {"server_id": server_id, "job_types": job_types, "room": room})

@@ -10,7 +10,7 @@ from owlrunner.accounts.credentials import as_uuid
 from owlrunner.accounts.door import SESSION_SECONDS
 from owlrunner.actor import ApiKeyActor, Role, UserActor
 from owlrunner.config import Config
-from owlrunner.errors import DatabaseUnavailable, PermissionDenied
+from owlrunner.errors import DatabaseUnavailable, InvalidRequest, PermissionDenied
 from owlrunner.job_run import RunStatus
 from owlrunner.jobs import Jobs, TriggerRequest
 from owlrunner.mail import Mailer, MailUnavailable
@@ -35,6 +35,7 @@ from owlrunner.web.wire import (
     UserWhoami,
 )
 
+MOST_IN_BATCH = 1000
 READY_PATIENCE = 2.0
 """Seconds that the database gets to answer before the server calls itself not ready."""
 
@@ -71,10 +72,22 @@ async def list_runs(api: Api, request: Request) -> Answer:
 
 async def trigger_run(api: Api, request: Request) -> Answer:
     """Create a pending run."""
-    body: inputs.TriggerBody = request.body
-    wanted = TriggerRequest(body.job_type, body.project_id, body.params, body.notify, body.run_at, body.priority)
-    run = await api.jobs.trigger(request.caller.actor, as_uuid(request.path["teamId"]), wanted)
+    run = await api.jobs.trigger(request.caller.actor, as_uuid(request.path["teamId"]), _wanted(request.body))
     return Answer(201, encode(OneRun(rendering.run_body(run))))
+
+
+async def trigger_batch(api: Api, request: Request) -> Answer:
+    """Create many pending runs, and tell of each what became of it."""
+    body: inputs.TriggerBatchBody = request.body
+    if len(body.runs) > MOST_IN_BATCH:
+        raise InvalidRequest(f"body.runs: expected at most {MOST_IN_BATCH}, got {len(body.runs)}")
+    wanted = [_wanted(one) for one in body.runs]
+    answers = await api.jobs.trigger_many(request.caller.actor, as_uuid(request.path["teamId"]), wanted)
+    return _ok(rendering.batch_answer(answers))
+
+
+def _wanted(body: inputs.TriggerBody) -> TriggerRequest:
+    return TriggerRequest(body.job_type, body.project_id, body.params, body.notify, body.run_at, body.priority)
 
 
 async def view_run(api: Api, request: Request) -> Answer:

@@ -64,6 +64,12 @@ class TriggerBody(Struct, frozen=True, forbid_unknown_fields=True):
     priority: Annotated[int, Meta(description="-100 to 100; higher goes first")] = 0
 
 
+class TriggerBatchBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to be run, many at once."""
+
+    runs: Annotated[list[TriggerBody], Meta(description="1,000 at most")]
+
+
 class SendCodeBody(Struct, frozen=True, forbid_unknown_fields=True):
     """Where the login code goes."""
 

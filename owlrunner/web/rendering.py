@@ -2,12 +2,25 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from uuid import UUID
 
 from owlrunner.accounts import ApiKey, Membership, Team, User
+from owlrunner.errors import Refused, RunAlreadyActive
 from owlrunner.job_run import JobRun
 from owlrunner.jobs import Page
 from owlrunner.storage.job_runs import Cursor, StoredLogLine
-from owlrunner.web.wire import JobRunBody, KeyBody, LogLineBody, LogPage, MembershipBody, RunPage, TeamBody, UserBody
+from owlrunner.web.wire import (
+    BatchAnswer,
+    BatchItem,
+    JobRunBody,
+    KeyBody,
+    LogLineBody,
+    LogPage,
+    MembershipBody,
+    RunPage,
+    TeamBody,
+    UserBody,
+)
 
 
 def instant(time: datetime) -> str:
@@ -38,6 +51,19 @@ def run_body(run: JobRun) -> JobRunBody:
         maybe_instant(run.completed_at),
         instant(run.created_at),
     )
+
+
+def batch_answer(answers: Sequence[UUID | Refused]) -> BatchAnswer:
+    """What became of a batch, for the wire."""
+    items = [_batch_item(answer) for answer in answers]
+    return BatchAnswer(sum(item.id is not None for item in items), items)
+
+
+def _batch_item(answer: UUID | Refused) -> BatchItem:
+    if isinstance(answer, UUID):
+        return BatchItem(id=answer)
+    existing = answer.existing_run_id if isinstance(answer, RunAlreadyActive) else None
+    return BatchItem(error=str(answer), existing_run_id=existing)
 
 
 def run_page(page: Page) -> RunPage:

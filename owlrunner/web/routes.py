@@ -85,6 +85,15 @@ ROUTES: tuple[Route, ...] = (
         answers={201: (wire.OneRun,), 404: (wire.Error,), 409: (wire.ConflictError,)},
     ),
     Route(
+        method="POST",
+        path="/v1/teams/{teamId}/jobs/trigger-batch",
+        summary="Trigger many runs at once",
+        handler=api.trigger_batch,
+        permissions=(WRITE,),
+        body=inputs.TriggerBatchBody,
+        answers={200: (wire.BatchAnswer,)},
+    ),
+    Route(
         method="GET",
         path="/v1/jobs/{runId}",
         summary="View a run",

@@ -38,6 +38,21 @@ class OneRun(Struct):
     job_run: JobRunBody
 
 
+class BatchItem(Struct, omit_defaults=True):
+    """What became of one item of a batch: the id of its run, or why there is none."""
+
+    id: UUID | None = None
+    error: str | None = None
+    existing_run_id: UUID | None = None
+
+
+class BatchAnswer(Struct):
+    """What became of each item, in the order in which they were sent."""
+
+    created: int
+    results: list[BatchItem]
+
+
 class RunPage(Struct):
     """Some of a team's runs, newest first. ``cursor`` leads to the next page."""
 

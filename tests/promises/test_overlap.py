@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from owlrunner.actor import ApiKeyActor
-from owlrunner.errors import RunAlreadyActive
+from owlrunner.errors import Refused, RunAlreadyActive
 from owlrunner.job_run import JobRun, RunStatus
 from owlrunner.jobs import TriggerRequest
 from tests.promises.serving import OPERATOR, Door, Serve, StartProcess
@@ -151,3 +151,39 @@ async def test_two_hundred_triggers_from_four_processes(
     created = [line.split()[1] for line in outputs if line.startswith("201 ")]
     assert len(created) == 1
     assert sorted(outputs) == sorted([f"201 {created[0]}"] + [f"409 {created[0]}"] * 199)
+
+
+async def test_batches_at_the_same_instant(door: Door, project: tuple[UUID, UUID]) -> None:
+    """Of many batches that name the same slots in different orders each slot gets one run, all are told it, and none dies."""
+    team, _ = project
+    rows = await door.sql(
+        "insert into projects (team_id, name, slug) select %s, 'P', 'p' || n from generate_series(1, 40) n returning id",
+        team,
+    )
+    projects = [str(row[0]) for row in rows]
+    answers: list[dict[str, UUID | Refused]] = []
+
+    async def send(order: list[str]) -> None:
+        wanted = [TriggerRequest("project_work", project_id=one) for one in order]
+        told = await door.jobs.trigger_many(OPERATOR, team, wanted)
+        answers.append(dict(zip(order, told, strict=True)))
+
+    async with trio.open_nursery() as nursery:
+        for turn in range(8):
+            nursery.start_soon(send, projects[turn:] + projects[:turn] if turn % 2 else projects[::-1])
+    for one in projects:
+        told = [answer[one] for answer in answers]
+        created = [answer for answer in told if isinstance(answer, UUID)]
+        assert len(created) == 1
+        existing = [answer.existing_run_id for answer in told if isinstance(answer, RunAlreadyActive)]
+        assert existing == created * 7
+
+
+async def test_a_batch_without_the_guard(door: Door) -> None:
+    """A job type with overlap="allow" gets a run for every item, each with its params and its due time."""
+    wanted = [TriggerRequest("parallel", params={"steps": number}, run_at=f"{number}h") for number in range(1, 4)]
+    told = await door.jobs.trigger_many(OPERATOR, None, wanted)
+    rows = await door.sql(
+        "select id, params, extract(epoch from run_at - created_at)::int from job_runs order by run_at"
+    )
+    assert rows == [(run_id, {"steps": number}, number * 3600) for number, run_id in enumerate(told, 1)]

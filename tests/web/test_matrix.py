@@ -49,6 +49,7 @@ async def _call(
 ) -> httpx.Response:
     bodies: dict[str, Any] = {
         "trigger_run": {"job_type": "acme_sync", "project_id": str(world.project.id)},
+        "trigger_batch": {"runs": []},
         "send_code": {"email": "new@acme.test"},
         "create_key": {"name": "k", "key_type": "agent"},
     }
