@@ -5,13 +5,14 @@ from owlrunner.errors import OwlRunnerError, Undeliverable
 from owlrunner.hookspecs import Settings, hookimpl
 from owlrunner.job_run import Progress
 from owlrunner.job_type import AnyJobType, JobType, Retry, Scope, job_type
-from owlrunner.notification import Notification, Notifier
+from owlrunner.notification import MailSender, Notification, Notifier
 
 __all__ = [
     "AnyJobType",
     "Connection",
     "JobContext",
     "JobType",
+    "MailSender",
     "Notification",
     "Notifier",
     "OwlRunnerError",

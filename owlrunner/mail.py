@@ -1,6 +1,8 @@
 """This is the room for mail: the one place that sends any."""
 
+import base64
 import logging
+import re
 import smtplib
 import ssl
 from datetime import UTC, datetime
@@ -19,8 +21,18 @@ from owlrunner.errors import OwlRunnerError, Undeliverable
 
 NOT_AN_ADDRESS = (ValueError, IndexError, HeaderParseError)
 """What the standard library raises for a text that is no address."""
-PERMANENT = 500
-"""SMTP answers from here on mean: do not try again."""
+NO_SUCH_ADDRESS = frozenset({501, 550, 551, 553})
+"""SMTP codes that refuse a recipient for good, where no enhanced code (RFC 3463) says more."""
+_ENHANCED = re.compile(rb"[245]\.\d{1,3}\.\d{1,3}(?!\d)")
+_ENHANCED_NO_SUCH_ADDRESS = re.compile(rb"5\.(1\.(?![78]\b)\d+|2\.1)")
+"""The address is wrong, or the mailbox was closed. 5.1.7 and 5.1.8 are about the sender, though said of the recipient."""
+LONGEST_REPLY = 500
+"""How many characters of a mail server's words are told."""
+REFUSED_WHAT: dict[type[smtplib.SMTPResponseException], str] = {
+    smtplib.SMTPAuthenticationError: "refuses the login of mail.username",
+    smtplib.SMTPSenderRefused: "refuses mail.sender",
+    smtplib.SMTPDataError: "refuses the mail",
+}
 
 logger = logging.getLogger(__name__)
 
@@ -60,14 +72,34 @@ class Mailer:
             raise MailUnavailable(f"{self._server}: the mail was not taken within {self.config.timeout:g} s") from None
         except smtplib.SMTPRecipientsRefused as error:
             code, reply = error.recipients[to]
-            kind = MailRefused if code >= PERMANENT else MailUnavailable
-            raise kind(f"{self._server}: {code} {reply.decode('utf-8', 'replace')}") from error
-        except (smtplib.SMTPException, OSError, UnicodeError) as error:
+            kind = MailRefused if _is_for_good(code, reply) else MailUnavailable
+            raise kind(f"{self._server} refuses {to}: {code} {self._quoted(reply)}") from None
+        except smtplib.SMTPResponseException as error:
+            # Later, even where the server says never: it is about our login, our sender or its rules, which somebody can repair.
+            what = REFUSED_WHAT.get(type(error), "answers")
+            reply = error.smtp_error if isinstance(error.smtp_error, bytes) else str(error.smtp_error).encode()
+            raise MailUnavailable(f"{self._server} {what}: {error.smtp_code} {self._quoted(reply)}") from None
+        except UnicodeError:
+            # Its text would quote the letter, which may be one of the password.
+            raise MailUnavailable(
+                f"{self._server}: mail.host, mail.username or mail.password holds a letter that cannot be sent"
+            ) from None
+        except (smtplib.SMTPException, OSError) as error:
             raise MailUnavailable(f"{self._server}: {error}") from error
 
     @property
     def _server(self) -> str:
         return f"mail server {self.config.host}:{self.config.port}"
+
+    def _quoted(self, reply: bytes) -> str:
+        """What the mail server said, in one line, without the password: some repeat what they were sent."""
+        words = " ".join(reply.decode("utf-8", "replace").split())
+        username, password = self.config.username, self.config.password
+        if password:
+            encoded = (base64.b64encode(sent.encode()).decode() for sent in (f"\0{username}\0{password}", password))
+            for secret in (*encoded, password):
+                words = words.replace(secret, "****")
+        return words[:LONGEST_REPLY]
 
     def _deliver(self, message: EmailMessage, to: str) -> None:
         """Talk to the mail server; blocks."""
@@ -87,6 +119,18 @@ class Mailer:
                 config.host, config.port, timeout=config.timeout, context=ssl.create_default_context()
             )
         return smtplib.SMTP(config.host, config.port, timeout=config.timeout)
+
+
+def _is_for_good(code: int, reply: bytes) -> bool:
+    """Whether a mail server that refuses a recipient means: never.
+
+    Most refusals for good are not of the address: relaying is denied to us (5.7.1), the mailbox is full (5.2.2). Those can be
+    repaired, and to try them again is cheap; a notification that is given up is lost.
+    """
+    enhanced = _ENHANCED.match(reply)
+    if enhanced:
+        return code >= 500 and _ENHANCED_NO_SUCH_ADDRESS.fullmatch(enhanced[0]) is not None
+    return code in NO_SUCH_ADDRESS
 
 
 def _message(sender: str, to: str, subject: str, text: str, html: str | None) -> EmailMessage:

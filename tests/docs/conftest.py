@@ -32,6 +32,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         "OWLRUNNER_ENDPOINT": ready["url"],
         "OWLRUNNER_API_KEY": ready["api_key"],
         "OWLRUNNER_PROJECT_ID": ready["project_id"],
+        "DATABASE_URL": ready["database_url"],
     }
     program.terminate()
     assert program.end() == 0

@@ -20,10 +20,15 @@ from owlrunner.errors import OwlRunnerError
 from owlrunner.job_run import TRANSITIONS, RunStatus
 from owlrunner.web.errors import STATUS
 from owlrunner.web.routes import ROUTES, Auth, Route, all_answers
+from owlrunner_email import EmailSettings
+from owlrunner_email.layout import LONGEST_VALUE
 from owlrunner_revenuecat import SyncSettings
+from owlrunner_webhook import WebhookSettings
+from owlrunner_webhook.message import event
 from tests.docs import cli_reference
 from tests.docs.command_lines import command_lines, read_curl
 from tests.docs.pages import DOCS, ROOT, blocks, headings, names, prose, reference, rows, section
+from tests.plugins.ended_run import notification
 
 HTTP_API = reference("http-api")
 NEEDS = {Auth.NONE: "Needs no credential", Auth.USER: "Needs a user", Auth.USER_OR_KEY: "Needs an API key"}
@@ -123,7 +128,8 @@ def test_every_section_of_the_configuration_is_told() -> None:
     for part in attrs.fields(Config):
         if part.name != "plugins":
             check_keys(section(text, f"## `[{part.name}]`"), attrs.fields(type(getattr(Config(), part.name))))
-    check_keys(section(text, "### `[plugins.revenuecat]`"), attrs.fields(SyncSettings))
+    for plugin, settings in (("email", EmailSettings), ("revenuecat", SyncSettings), ("webhook", WebhookSettings)):
+        check_keys(section(text, f"### `[plugins.{plugin}]`"), attrs.fields(settings))
     told = [heading for heading in headings(text, 2) if heading.startswith("`[")]
     assert told == [f"`[{part.name}]`" for part in attrs.fields(Config) if part.name != "plugins"] + [
         "`[plugins.<name>]`"
@@ -177,6 +183,23 @@ def test_every_member_of_the_context_is_told() -> None:
         signature = inspect.signature(getattr(owlrunner.JobContext, name))
         arguments = [str(one.replace(annotation=one.empty)) for one in signature.parameters.values()][1:]
         assert f"`ctx.{name}({', '.join(arguments)})`".replace("'", '"') in text
+
+
+def test_what_notifiers_get_is_told() -> None:
+    """Every member of a notification and every argument of the mailer has a row, and the webhook's request is as shown."""
+    text = reference("notifications")
+    fields = [field.name for field in attrs.fields(owlrunner.Notification)]
+    made = [
+        name for name, value in vars(owlrunner.Notification).items() if isinstance(value, property) and name[0] != "_"
+    ]
+    assert names(section(text, "## `Notification`"), "field") == fields + made
+    arguments = arguments_of(owlrunner.MailSender.send)[1:]
+    assert told_arguments(section(text, "## `MailSender`")) == arguments
+    (shown,) = blocks(section(text, "## The webhook's requests"), "json")
+    sent = msgspec.json.decode(msgspec.json.encode(event(notification())))
+    raw = msgspec.json.decode(shown.text)
+    assert [*raw, *raw["job_run"]] == [*sent, *sent["job_run"]]
+    assert {key: type(value) for key, value in raw.items()} == {key: type(value) for key, value in sent.items()}
 
 
 def test_every_error_is_told() -> None:
@@ -250,6 +273,7 @@ def test_numbers_in_prose_are_those_of_the_code() -> None:
     assert f"{context.MAX_LOG_LINES:,} lines" in reference("context")
     assert f"first {context.MAX_LOG_MESSAGE:,} characters" in reference("context")
     assert f"first {context.MAX_PROGRESS_MESSAGE} characters" in reference("context")
+    assert f"first\n{LONGEST_VALUE:,} characters" in reference("notifications")
     assert f"| `priority` | {jobs.PRIORITIES[0]} to {jobs.PRIORITIES[-1]}," in HTTP_API
     assert f"1 to {credentials.LONGEST_KEY_DAYS}" in HTTP_API
     assert f"{door.GUESSES} wrong guesses" in HTTP_API

@@ -71,7 +71,8 @@ class Workshop:
             for name, module in table["project"]["entry-points"]["owlrunner"].items():
                 build_catalog({name: ("the page", importlib.import_module(module), {})})
             return
-        file = self.folder / "owlrunner.toml"
+        file = self.folder / (file_name(str(example.parsed)) or "owlrunner.toml")
+        file.parent.mkdir(exist_ok=True)
         file.write_text(str(example.parsed), "utf-8")
         config = load_config(file, {})
         load_catalog(config.plugins, config.server.plugins)

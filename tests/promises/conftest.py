@@ -82,11 +82,11 @@ async def log_ear() -> AsyncIterator[LogEar]:
 
 @pytest.fixture
 def server_process(database_url: str) -> Iterator[StartProcess]:
-    """Start real servers: ``server_process("a", lease=2)``; whatever still runs at the end is killed."""
+    """Start real servers: ``server_process("a", environ={}, lease=2)``; whatever still runs at the end is killed."""
     processes: list[ServerProcess] = []
 
-    def start(name: str, **server: object) -> ServerProcess:
-        processes.append(ServerProcess(database_url, name, **server))
+    def start(name: str, **options: Any) -> ServerProcess:
+        processes.append(ServerProcess(database_url, name, **options))
         return processes[-1]
 
     yield start

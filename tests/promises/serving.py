@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -118,8 +118,10 @@ class LogEar(logging.Handler):
 class ServerProcess:
     """A real server process. What it logs is read by a thread, line by line."""
 
-    def __init__(self, database_url: str, name: str, **server: object) -> None:
-        environ = {
+    def __init__(
+        self, database_url: str, name: str, environ: Mapping[str, str] | None = None, **server: object
+    ) -> None:
+        environment = {
             **os.environ,
             "DATABASE_URL": database_url,
             "PYTHONPATH": str(Path(__file__).parents[2]),
@@ -127,9 +129,10 @@ class ServerProcess:
             "OWLRUNNER_SERVER__PLUGINS": '["tests.promises.promise_jobs"]',
             "OWLRUNNER_WEB__PORT": "0",
             **{f"OWLRUNNER_SERVER__{key.upper()}": str(value) for key, value in server.items()},
+            **(environ or {}),
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "owlrunner", "serve"], env=environ, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "owlrunner", "serve"], env=environment, stderr=subprocess.PIPE, text=True
         )
         self.lines: list[str] = []
         self._more = threading.Condition()

@@ -1,0 +1,225 @@
+"""The mailer against a real mail server: plain, encrypted, with a login, and when the server is of no use."""
+
+import base64
+import logging
+import socket
+import ssl
+from collections.abc import Iterator
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+import trio
+
+from owlrunner.config import MailConfig
+from owlrunner.errors import Undeliverable
+from owlrunner.mail import Mailer, MailUnavailable
+from tests.mail_server import Serve, mail_config, mail_servers, only_owl, trusted_certificate
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Start mail servers."""
+    with mail_servers() as start:
+        yield start
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """A server's certificate, by an authority that this process trusts."""
+    context, file = trusted_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", file)
+    return context
+
+
+async def test_plain(serve: Serve) -> None:
+    """A mail arrives with its subject, both bodies, a date, an id, and the one recipient."""
+    mailbox, port = serve()
+    await Mailer(mail_config(port)).send("ann@acme.test", "Hé 🦉", "text ñ\n", "<b>html</b>")
+    ((sender, recipients, message, encrypted),) = mailbox.got
+    assert (sender, recipients, encrypted) == ("owl@acme.test", ["ann@acme.test"], False)
+    assert (message["from"], message["to"], message["subject"]) == ("Owl <owl@acme.test>", "ann@acme.test", "Hé 🦉")
+    assert (message["auto-submitted"], message.get_content_type()) == ("auto-generated", "multipart/alternative")
+    assert message["date"].datetime.tzinfo is not None
+    assert message["message-id"].endswith("@acme.test>")
+    text, html = (part for part in message.iter_parts() if isinstance(part, EmailMessage))
+    assert (text.get_content_type(), text.get_content()) == ("text/plain", "text ñ\r\n")
+    assert (html.get_content_type(), html.get_content().strip()) == ("text/html", "<b>html</b>")
+
+
+async def test_a_given_message_id_is_kept(serve: Serve) -> None:
+    """The same id gives the same Message-ID each time, at the sender's domain; without one no two mails share theirs."""
+    mailbox, port = serve()
+    mailer = Mailer(mail_config(port))
+    for message_id in ("01a20ae1", "01a20ae1", "", ""):
+        await mailer.send("ann@acme.test", "s", "t", message_id=message_id)
+    first, again, other, another = (received.message["message-id"] for received in mailbox.got)
+    assert first == again == "<01a20ae1@acme.test>"
+    assert len({first, other, another}) == 3
+
+
+async def test_starttls(serve: Serve, certificate: ssl.SSLContext) -> None:
+    """With security starttls the mail travels encrypted, to a server whose certificate is good."""
+    mailbox, port = serve(tls_context=certificate, require_starttls=True)
+    await Mailer(mail_config(port, security="starttls")).send("ann@acme.test", "s", "t")
+    assert [received.encrypted for received in mailbox.got] == [True]
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+async def test_tls(serve: Serve, certificate: ssl.SSLContext) -> None:
+    """With security tls the connection is encrypted from its first byte, and the login goes through it."""
+    mailbox, port = serve(ssl_context=certificate, authenticator=only_owl, auth_required=True, auth_require_tls=False)
+    await Mailer(mail_config(port, security="tls", username="owl", password="hunter2")).send("ann@acme.test", "s", "t")
+    assert [received.encrypted for received in mailbox.got] == [True]
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+async def test_a_certificate_of_nobody_is_refused(
+    serve: Serve, certificate: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, security: str
+) -> None:
+    """A server whose certificate nobody vouches for gets no mail."""
+    mailbox, port = serve(**{"tls_context" if security == "starttls" else "ssl_context": certificate})
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with pytest.raises(MailUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+        await Mailer(mail_config(port, security=security)).send("ann@acme.test", "s", "t")
+    assert mailbox.got == []
+
+
+async def test_a_server_without_starttls_is_refused(serve: Serve) -> None:
+    """When encryption is asked for and not to be had, nothing is sent."""
+    mailbox, port = serve()
+    with pytest.raises(MailUnavailable, match="STARTTLS"):
+        await Mailer(mail_config(port, security="starttls")).send("ann@acme.test", "s", "t")
+    assert mailbox.got == []
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+async def test_login(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    """User name and password open the server; a wrong password is told as such, and stands in no message or log."""
+    mailbox, port = serve(authenticator=only_owl, auth_required=True, auth_require_tls=False)
+    caplog.set_level(logging.DEBUG, "owlrunner")
+    await Mailer(mail_config(port, username="owl", password="hunter2")).send("ann@acme.test", "s", "t")
+    with pytest.raises(MailUnavailable, match=r"refuses the login of mail\.username: 535") as refused:
+        await Mailer(mail_config(port, username="owl", password="hunter3")).send("ann@acme.test", "s", "t")
+    assert not isinstance(refused.value, Undeliverable)
+    assert len(mailbox.got) == 1
+    assert "hunter" not in caplog.text + str(refused.value) + repr(Mailer(mail_config(port, password="hunter3")))
+
+
+async def test_a_password_that_cannot_be_sent_is_not_quoted(serve: Serve) -> None:
+    """A password with letters beyond ASCII, which SMTP cannot carry, is told without a letter of it."""
+    _, port = serve(authenticator=only_owl, auth_require_tls=False)
+    with pytest.raises(MailUnavailable, match=r"mail\.password") as refused:
+        await Mailer(mail_config(port, username="owl", password="hünter")).send("ann@acme.test", "s", "t")
+    assert "ü" not in str(refused.value)
+    assert "xfc" not in str(refused.value)
+
+
+@pytest.mark.parametrize("shown", ["hunter2", "aHVudGVyMg==", base64.b64encode(b"\0owl\0hunter2").decode()])
+async def test_a_server_that_repeats_the_password_is_not_quoted(serve: Serve, shown: str) -> None:
+    """What a server says is told, but for the password in any form in which it was sent."""
+    mailbox, port = serve(authenticator=only_owl, auth_require_tls=False)
+    mailbox.refusals["MAIL"] = f"550 I know {shown} of you"
+    with pytest.raises(MailUnavailable, match=r"I know \*\*\*\* of you"):
+        await Mailer(mail_config(port, username="owl", password="hunter2")).send("ann@acme.test", "s", "t")
+
+
+async def test_headers_cannot_be_injected(serve: Serve) -> None:
+    """Line breaks in a subject become spaces, and an address with more in it is refused."""
+    mailbox, port = serve()
+    mailer = Mailer(mail_config(port))
+    await mailer.send("ann@acme.test", "one\r\nBcc: eve@evil.test\x00\ud800", "a\x00b\ud800")
+    ((_, recipients, message, _),) = mailbox.got
+    assert (recipients, message["bcc"]) == (["ann@acme.test"], None)
+    assert message["subject"].startswith("one  Bcc: eve@evil.test")
+    for address in (
+        "ann@acme.test\r\nBcc: eve@evil.test",
+        "ann@acme.test, eve@evil.test",
+        "ann",
+        "",
+        "Ann <ann@acme.test>",
+    ):
+        with pytest.raises(Undeliverable):
+            await mailer.send(address, "s", "t")
+    with pytest.raises(MailUnavailable):
+        await mailer.send("änn@acme.test", "s", "t")
+    assert len(mailbox.got) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "reply"),
+    [
+        ("RCPT", "550 no such user here"),
+        ("RCPT", "553 mailbox name not allowed"),
+        ("RCPT", "550 5.1.1 user unknown"),
+        ("RCPT", "554 5.1.1 user unknown"),
+        ("RCPT", "550 5.2.1 mailbox disabled"),
+    ],
+)
+async def test_an_address_that_is_refused_for_good_is_told_apart(serve: Serve, command: str, reply: str) -> None:
+    """Where the mail server says that there is no such address, no further try is worth it."""
+    mailbox, port = serve()
+    mailbox.refusals[command] = reply
+    with pytest.raises(Undeliverable, match=f"refuses ann@acme.test: {reply}"):
+        await Mailer(mail_config(port)).send("ann@acme.test", "s", "t")
+    assert mailbox.got == []
+
+
+@pytest.mark.parametrize(
+    ("command", "reply", "told"),
+    [
+        ("RCPT", "450 try again later", "refuses ann@acme.test"),
+        ("RCPT", "451 4.1.1 greylisted", "refuses ann@acme.test"),
+        ("RCPT", "552 mailbox full", "refuses ann@acme.test"),
+        ("RCPT", "550 5.2.2 mailbox full", "refuses ann@acme.test"),
+        ("RCPT", "554 5.7.1 relay access denied", "refuses ann@acme.test"),
+        ("RCPT", "550 5.1.8 sender's domain not found", "refuses ann@acme.test"),
+        ("RCPT", "530 authentication required", "refuses ann@acme.test"),
+        ("MAIL", "550 5.1.8 who are you", r"refuses mail\.sender"),
+        ("MAIL", "452 disk full", r"refuses mail\.sender"),
+        ("DATA", "554 no owls", "refuses the mail"),
+        ("DATA", "451 later", "refuses the mail"),
+    ],
+)
+async def test_any_other_refusal_is_worth_another_try(serve: Serve, command: str, reply: str, told: str) -> None:
+    """A refusal that is not of the address can be repaired by somebody, and what the server says is in the error."""
+    mailbox, port = serve()
+    mailbox.refusals[command] = reply
+    with pytest.raises(MailUnavailable, match=f"mail server localhost:{port} {told}: {reply}") as refused:
+        await Mailer(mail_config(port)).send("ann@acme.test", "s", "t")
+    assert not isinstance(refused.value, Undeliverable)
+
+
+async def test_a_sender_that_is_no_address_is_the_owners_to_correct() -> None:
+    """A mail.sender that is no address is told by its key, and is not the recipient's fault."""
+    with pytest.raises(MailUnavailable, match=r"mail\.sender") as refused:
+        await Mailer(MailConfig(sender="nobody")).send("ann@acme.test", "s", "t")
+    assert not isinstance(refused.value, Undeliverable)
+
+
+async def test_nobody_there() -> None:
+    """A server that cannot be reached is an error with its name, not a crash."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        with pytest.raises(MailUnavailable, match=f"mail server localhost:{port}"):
+            await Mailer(mail_config(port)).send("ann@acme.test", "s", "t")
+
+
+async def test_a_silent_server_is_given_up() -> None:
+    """A server that accepts and then says nothing costs the timeout at most, and blocks nobody else meanwhile."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        mailer = Mailer(mail_config(silent.getsockname()[1], timeout=0.2))
+        with trio.fail_after(5), pytest.raises(MailUnavailable):
+            await mailer.send("ann@acme.test", "s", "t")
+
+
+async def test_without_a_host_mail_goes_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Without a mail server the mail can be read in the log."""
+    caplog.set_level(logging.INFO, "owlrunner.mail")
+    await Mailer(MailConfig()).send("ann@acme.test", "Your code", "It is 123456.")
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("owlrunner.mail", "INFO")
+    assert record.getMessage() == "mail to ann@acme.test: Your code\nIt is 123456."
