@@ -4,6 +4,7 @@ Pure values: when a schedule was last decided, and what time it is, are told by 
 """
 
 import enum
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -69,3 +70,11 @@ def due_fires(schedule: Schedule, decided_until: datetime, now: datetime) -> Seq
         DueFire(time, runs=not late or schedule.missed == "all" or (catches_up and time == times[-1]))
         for time, late in zip(times, is_late, strict=True)
     ]
+
+
+def start_delay(schedule: Schedule, time: datetime) -> timedelta:
+    """A fire time's share of the jitter: by chance, but the same on every server and at every try."""
+    if not schedule.jitter:
+        return timedelta(0)
+    digest = hashlib.sha256(f"{schedule.name} {time.isoformat()}".encode()).digest()
+    return timedelta(seconds=schedule.jitter * int.from_bytes(digest[:8]) / 2**64)

@@ -20,6 +20,8 @@ COMMANDS = {
     "serve": "Run a server until it is told to stop.",
     "demo": "Run everything with made-up data, to try it out.",
     "jobs": "Trigger, watch and cancel runs through a server's API.",
+    "system": "See and do what the owner may, straight on the database: system runs, schedules, servers, notifications.",
+    "schedules": "See what the file of schedules means, without a database.",
     "plugins": "See what the installed plugins offer.",
     "config": "Check the configuration.",
     "migrate": "Bring the database to the version that this OwlRunner needs.",

@@ -9,6 +9,7 @@ import trio
 
 from owlrunner.cli.options import Shared
 from owlrunner.config import Config, load_config
+from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
 from owlrunner.plugins import Catalog, load_catalog
 from owlrunner.server import bring_schema, open_database, open_database_url
@@ -51,10 +52,15 @@ def on_database(shared: Shared, work: Callable[[Database, Catalog], Awaitable[T]
 
 def in_current_schema(shared: Shared, work: Callable[[Database], Awaitable[T]]) -> T:
     """Do something on the configured database once its schema is this version's. Raises SchemaOutdated and SchemaTooNew."""
+    return at_the_door(shared, lambda jobs: work(jobs.db))
+
+
+def at_the_door(shared: Shared, work: Callable[[Jobs], Awaitable[T]]) -> T:
+    """Do something with runs, where it needs to know the job types. Raises SchemaOutdated and SchemaTooNew."""
     config = configured(shared)
 
     async def do(db: Database, catalog: Catalog) -> T:
         await bring_schema(config, db, catalog)
-        return await work(db)
+        return await work(Jobs(db, catalog))
 
     return on_database(shared, do)

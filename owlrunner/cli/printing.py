@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from owlrunner.errors import RunAlreadyActive
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -53,5 +55,7 @@ def complain(problem: object, *, as_json: bool) -> None:
             told["existing_run_id"] = str(run_id)
         click.echo(json.dumps(told, ensure_ascii=False), err=True)
         return
-    more = f": {run_id} (see it with: owlrunner jobs view {run_id})" if run_id else ""
+    # The door says it here, a server's API elsewhere; the API would know nothing of a system run.
+    group = "system" if isinstance(problem, RunAlreadyActive) else "jobs"
+    more = f": {run_id} (see it with: owlrunner {group} view {run_id})" if run_id else ""
     click.echo(f"Error: {one_line(str(problem) + more)}", err=True)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from owlrunner.cli.printing import clean, one_line
+from owlrunner.cli.tables import table
 from owlrunner.durations import format_duration
 
 COLOURS = {"completed": "green", "failed": "red", "running": "blue", "cancelled": "yellow", "pending": "bright_black"}
@@ -30,9 +31,9 @@ def share(processed: int, total: int) -> str:
     return f"{processed}/{total} ({100 * processed // total}%)" if total else str(processed)
 
 
-def status_text(run: Json, width: int = 0) -> str:
+def status_text(run: Json) -> str:
     """A status in its colour."""
-    return click.style(str(run["status"]).ljust(width), fg=COLOURS.get(str(run["status"])))
+    return click.style(str(run["status"]), fg=COLOURS.get(str(run["status"])))
 
 
 def moment(text: str | None) -> str:
@@ -57,22 +58,17 @@ def run_table(runs: Sequence[Json]) -> str:
             str(run["id"]),
             str(run["status"]),
             one_line(str(run["job_type"])),
-            _by(run),
+            triggered_by(run),
             duration(run),
             moment(run.get("created_at")),
         )
         for run in runs
     ]
-    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
-    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in (heads, *rows)]
-    for run, cells in zip(runs, padded[1:], strict=True):
-        cells[1] = status_text(run, widths[1])
-    header = click.style("  ".join(padded[0]).rstrip(), bold=True)
-    return "\n".join([header, "─" * (sum(widths) + 2 * 5), *("  ".join(cells).rstrip() for cells in padded[1:])])
+    return table(heads, rows, {"Status": COLOURS})
 
 
-def run_detail(run: Json) -> str:
-    """Everything about one run."""
+def run_detail(run: Json, further: Mapping[str, str] | None = None) -> str:
+    """Everything about one run; ``further`` are facts that the API does not tell."""
     facts = {
         "ID": str(run["id"]),
         "Status": status_text(run),
@@ -84,6 +80,7 @@ def run_detail(run: Json) -> str:
         "Team ID": run.get("team_id") or MISSING,
         "Project ID": run.get("project_id") or MISSING,
     }
+    facts |= further or {}
     progress = progress_of(run)
     if progress is not None:
         facts["Progress"] = share(*progress[:2]) + (f" {progress[2]}" if progress[2] else "")
@@ -116,6 +113,7 @@ def _json(value: Any) -> str:
     return clean(json.dumps(value, ensure_ascii=False))
 
 
-def _by(run: Json) -> str:
+def triggered_by(run: Json) -> str:
+    """Who triggered it, in a word."""
     by = str(run.get("triggered_by"))
     return "manual" if by.startswith("manual:") else one_line(by)

@@ -1,7 +1,7 @@
 """This is the room for watching a run from a terminal: a live bar there, plain lines elsewhere, or nothing."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
@@ -29,7 +29,7 @@ class Watcher(Protocol):
 
 def wait_for(client: Client, run: Json, *, quiet: bool) -> Json:
     """Watch a run until it has ended and return it. Shows everything on standard error, or nothing at all."""
-    with _watcher(quiet=quiet)(run) as watcher:
+    with watching(run, quiet=quiet) as watcher:
         watcher.show(run)
         for latest in client.watch(run["id"], watcher.tell_outage):
             run = latest
@@ -37,10 +37,11 @@ def wait_for(client: Client, run: Json, *, quiet: bool) -> Json:
     return run
 
 
-def _watcher(*, quiet: bool) -> Callable[[Json], AbstractContextManager[Watcher]]:
+def watching(run: Json, *, quiet: bool) -> AbstractContextManager[Watcher]:
+    """What shows a run on standard error as long as the block lasts."""
     if quiet:
-        return _nothing
-    return _live_bar if sys.stderr.isatty() else _plain_lines
+        return _nothing(run)
+    return _live_bar(run) if sys.stderr.isatty() else _plain_lines(run)
 
 
 class _Nothing:

@@ -66,9 +66,10 @@ async def run_demo(options: DemoOptions, stop: trio.Event, on_ready: Callable[[R
         standin = _standin(options.sync_seconds)
         async with trio.open_nursery() as nursery:
             revenuecat_url = await nursery.start(serve, standin)
+            config = _config(options, revenuecat_url)
+            catalog = load_catalog(config.plugins, options.plugins, Mailer(config.mail))
             async with open_embedded(options.data_dir) as database_url:
-                config = _config(options, database_url, revenuecat_url)
-                catalog = load_catalog(config.plugins, options.plugins, Mailer(config.mail))
+                config = attrs.evolve(config, database=DatabaseConfig(url=database_url, data_dir=options.data_dir))
                 town = await _prepared(config, catalog, standin)
                 async with trio.open_nursery() as inner:
                     started = await inner.start(run_server, config, catalog, stop)
@@ -94,14 +95,13 @@ def _ready(started: Started, town: Town, revenuecat_url: str) -> Ready:
     )
 
 
-def _config(options: DemoOptions, database_url: str, revenuecat_url: str) -> Config:
+def _config(options: DemoOptions, revenuecat_url: str) -> Config:
     """What the environment says, about mail and alerts for instance, with the demo's own places. No file is read."""
     given = load_config(Path(os.devnull))
     return attrs.evolve(
         given,
         # A name of its own: the next demo takes the runs of a killed one at once, whatever its port.
         server=ServerConfig(name="demo", lease=LEASE, shutdown_grace=SHUTDOWN_GRACE),
-        database=DatabaseConfig(url=database_url, data_dir=options.data_dir),
         web=attrs.evolve(given.web, host=HOST, port=options.port),
         plugins=given.plugins | {"revenuecat": _settings(revenuecat_url, options.sync_seconds)},
     )

@@ -4,10 +4,9 @@ Every server runs this loop; none leads. Whoever locks a schedule's row decides,
 decided again.
 """
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import trio
@@ -15,7 +14,7 @@ import trio
 from owlrunner.actor import ScheduleActor
 from owlrunner.errors import DatabaseTrouble
 from owlrunner.job_type import AnyJobType
-from owlrunner.schedule import FireOutcome, Schedule, due_fires
+from owlrunner.schedule import FireOutcome, Schedule, due_fires, start_delay
 from owlrunner.storage import job_runs, schedules
 from owlrunner.storage.job_runs import NewRun
 from owlrunner.storage.postgres import Database, Session
@@ -131,7 +130,7 @@ class Scheduler:
             exclusive=job_type.exclusive,
             requeue_on_restart=job_type.requeue_on_restart,
             max_attempts=job_type.retry.max_attempts,
-            delay=_jitter(schedule, time),
+            delay=start_delay(schedule, time),
             schedule=schedule.name,
             fire_time=time,
         )
@@ -155,11 +154,3 @@ class Scheduler:
 
 def _missed(schedule: Schedule, time: datetime) -> Fire:
     return Fire(schedule.name, time, FireOutcome.MISSED, "no server was running")
-
-
-def _jitter(schedule: Schedule, time: datetime) -> timedelta | None:
-    """A fire time's share of the jitter: by chance, but the same on every server and at every try."""
-    if not schedule.jitter:
-        return None
-    digest = hashlib.sha256(f"{schedule.name} {time.isoformat()}".encode()).digest()
-    return timedelta(seconds=schedule.jitter * int.from_bytes(digest[:8]) / 2**64)

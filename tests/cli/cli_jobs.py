@@ -38,7 +38,27 @@ async def stay(ctx: owlrunner.JobContext) -> NoReturn:
     await trio.sleep_forever()
 
 
+@owlrunner.job_type(scope="system", default_schedule="30 2 29 2 *")
+async def tidy(ctx: owlrunner.JobContext, params: Greeting) -> dict[str, int]:
+    """Tidy up for the owner."""
+    ctx.log.info("tidying for %s", params.name)
+    return {"tidied": params.times}
+
+
+@owlrunner.job_type(scope="system")
+async def collapse(ctx: owlrunner.JobContext) -> NoReturn:
+    """Fail, and try to fool a terminal with what is said."""
+    raise owlrunner.OwlRunnerError("out of \x1b[2Jowls\nCompleted")
+
+
+@owlrunner.job_type(scope="system", cancel_grace=0)
+async def linger(ctx: owlrunner.JobContext) -> NoReturn:
+    """Get so far, and stay there until cancelled."""
+    ctx.progress(3, 10, "three of ten")
+    await trio.sleep_forever()
+
+
 @owlrunner.hookimpl
 def owlrunner_job_types(settings: owlrunner.Settings) -> list[owlrunner.AnyJobType]:
     """Offer them all."""
-    return [greet, break_down, stay]
+    return [greet, break_down, stay, tidy, collapse, linger]

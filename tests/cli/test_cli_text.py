@@ -5,7 +5,6 @@ import logging
 from typing import Any
 from uuid import UUID
 
-import pytest
 from rich.console import Console
 
 from owlrunner.cli.live_bar import LiveBar

@@ -1,0 +1,90 @@
+"""This is the room for the owner's view as JSON: a run has the fields that it has in the API, and what only the owner may know."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from owlrunner.owner import RunView, ScheduleView, ServerView
+from owlrunner.storage.job_runs import StoredLogLine
+from owlrunner.storage.overview import StoredNotification, SurroundedRun
+from owlrunner.web.rendering import instant, log_page, maybe_instant, run_body
+
+Json = dict[str, Any]
+
+
+def run_json(surrounded: SurroundedRun) -> Json:
+    """One run."""
+    run = surrounded.run
+    told: Json = msgspec.to_builtins(run_body(run))
+    return told | {
+        "team": surrounded.team,
+        "project": surrounded.project,
+        "run_at": instant(run.run_at),
+        "priority": run.priority,
+        "attempt": run.attempt,
+        "max_attempts": run.max_attempts,
+        "restarts": surrounded.restarts,
+        "server_id": str(run.server_id) if run.server_id else None,
+        "server": surrounded.server,
+        "cancel_requested_at": maybe_instant(run.cancel_requested_at),
+        "cancelled_by": run.cancelled_by,
+        "schedule": surrounded.schedule,
+        "fire_time": maybe_instant(surrounded.fire_time),
+    }
+
+
+def view_json(view: RunView) -> Json:
+    """One run with its notifications."""
+    return run_json(view.surrounded) | {"notifications": [notification_json(one) for one in view.notifications]}
+
+
+def logs_json(lines: list[StoredLogLine]) -> list[Json]:
+    """The lines of a run's log."""
+    told: list[Json] = msgspec.to_builtins(log_page(lines, None, has_more=False).logs)
+    return told
+
+
+def schedule_json(view: ScheduleView) -> Json:
+    """One schedule."""
+    fire = view.last_fire
+    last = fire and {
+        "fire_time": instant(fire.time),
+        "outcome": fire.outcome,
+        "reason": fire.reason,
+        "run_id": str(fire.run_id) if fire.run_id else None,
+        "run_status": fire.run_status,
+        "active_run_id": str(fire.active_run_id) if fire.active_run_id else None,
+    }
+    return {
+        "name": view.name,
+        "job_type": view.job_type,
+        **view.definition,
+        "words": view.words,
+        "last_fire": last,
+        "next_fire": maybe_instant(view.next_fire),
+    }
+
+
+def server_json(view: ServerView) -> Json:
+    """One server."""
+    known = view.known
+    return {
+        "id": str(known.id),
+        "name": known.name,
+        "state": str(view.state),
+        "since": instant(view.since),
+        "lease_left": round(known.lease_left, 3),
+        "held_runs": known.held_runs,
+        "capacity": known.capacity,
+        "job_types": known.job_types,
+        "version": known.version,
+        "started_at": instant(known.started_at),
+        "buried_at": maybe_instant(known.buried_at),
+    }
+
+
+def notification_json(one: StoredNotification) -> Json:
+    """One notification."""
+    times = {key: maybe_instant(value) for key, value in one._asdict().items() if isinstance(value, datetime)}
+    return {**one._asdict(), **times, "id": str(one.id), "run_id": str(one.run_id)}

@@ -1,0 +1,145 @@
+"""This is the room for how the owner's view looks as text, made from its JSON."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from owlrunner.cli.printing import clean, one_line
+from owlrunner.cli.run_text import COLOURS, MISSING, duration, log_line, moment, run_detail, triggered_by
+from owlrunner.cli.tables import table
+from owlrunner.durations import format_duration
+
+Json = Mapping[str, Any]
+
+SHORT = 60
+"""How much of an error a table shows; ``system view`` shows it all."""
+SERVER_COLOURS = {"alive": "green", "lapsed": "yellow", "dead": "bright_black"}
+SENDING_COLOURS = {"sent": "green", "given_up": "red"}
+FIRE_COLOURS = COLOURS | {"skipped": "yellow", "missed": "yellow", "queued": "bright_black"}
+
+
+def owned_runs_table(runs: Sequence[Json], *, of_teams: bool) -> str:
+    """A line for each run; with the project where runs of teams are among them."""
+    heads = ["ID", "Status", "Type", "Triggered By", "Started", "Duration", *(["Project"] if of_teams else []), "Error"]
+    rows = [
+        [
+            run["id"],
+            run["status"],
+            one_line(run["job_type"]),
+            triggered_by(run),
+            moment(run["started_at"]),
+            duration(run),
+            *([_project(run)] if of_teams else []),
+            _short(run["error"]),
+        ]
+        for run in runs
+    ]
+    return table(heads, rows, {"Status": COLOURS})
+
+
+def owned_run_detail(run: Json) -> str:
+    """Everything about one run, its notifications and, where they were asked for, the lines of its log."""
+    asked = run["cancel_requested_at"]
+    further = {
+        "Project": _project(run),
+        "Due": moment(run["run_at"]) if run["status"] == "pending" else MISSING,
+        "Priority": str(run["priority"] or MISSING),
+        "Attempt": f"{run['attempt']} of {run['max_attempts']}",
+        "Restarts": str(run["restarts"] or MISSING),
+        "Server": f"{one_line(run['server'] or 'forgotten')} ({run['server_id']})" if run["server_id"] else MISSING,
+        "Schedule": one_line(run["schedule"] or MISSING),
+        "Fire time": moment(run["fire_time"]),
+        "Cancel": f"requested {moment(asked)} by {one_line(str(run['cancelled_by']))}" if asked else MISSING,
+    }
+    lines = [run_detail(run, further)]
+    if run["notifications"]:
+        lines += ["Notifications:", *(f"  {_sending(one)}" for one in run["notifications"])]
+    if "logs" in run:
+        lines += ["Log:", *(f"  {log_line(line)}" for line in run["logs"])]
+    return "\n".join(lines)
+
+
+def schedules_table(schedules: Sequence[Json]) -> str:
+    """A line for each schedule."""
+    heads = ("Schedule", "Job Type", "Next Fire", "Last Fire", "Outcome", "Cron", "In Words", "Run or Reason")
+    rows = []
+    for one in schedules:
+        fire = one["last_fire"] or {}
+        rows.append(
+            (
+                one_line(one["name"]),
+                one_line(one["job_type"]),
+                moment(one["next_fire"]),
+                moment(fire.get("fire_time")),
+                ": ".join(filter(None, (fire.get("outcome"), fire.get("run_status")))) or MISSING,
+                f"{one_line(one['cron'])} ({one_line(one['timezone'])})",
+                one_line(one["words"]),
+                fire.get("run_id") or _joined(fire.get("reason"), fire.get("active_run_id")),
+            )
+        )
+    return table(heads, rows, {"Outcome": FIRE_COLOURS})
+
+
+def servers_table(servers: Sequence[Json]) -> str:
+    """A line for each server."""
+    heads = ("Name", "State", "Since", "Lease Left", "Held", "Capacity", "Job Types", "Version", "Started", "ID")
+    rows = [
+        (
+            one_line(one["name"]),
+            one["state"],
+            moment(one["since"]),
+            format_duration(one["lease_left"]) if one["state"] == "alive" else MISSING,
+            str(one["held_runs"]),
+            str(one["capacity"]),
+            str(len(one["job_types"])),
+            one_line(one["version"]),
+            moment(one["started_at"]),
+            one["id"],
+        )
+        for one in servers
+    ]
+    return table(heads, rows, {"State": SERVER_COLOURS})
+
+
+def notifications_table(notifications: Sequence[Json]) -> str:
+    """A line for each notification."""
+    heads = ("Run", "Status", "Type", "Notifier", "Recipient", "Tries", "Next Try", "Created", "ID", "Last Error")
+    rows = [
+        (
+            one["run_id"],
+            one["status"],
+            one_line(one["job_type"]),
+            one_line(one["notifier"]),
+            one_line(one["recipient"]),
+            str(one["attempt"]),
+            moment(one["due_at"]),
+            moment(one["created_at"]),
+            one["id"],
+            _short(one["last_error"]),
+        )
+        for one in notifications
+    ]
+    return table(heads, rows, {"Status": SENDING_COLOURS})
+
+
+def _sending(one: Json) -> str:
+    status = click.style(one["status"], fg=SENDING_COLOURS.get(one["status"]))
+    told = f"{status}: {one_line(one['recipient'])} by {one_line(one['notifier'])}, {one['attempt']} tries"
+    told += f", next {moment(one['due_at'])}" if one["due_at"] else f", settled {moment(one['settled_at'])}"
+    return told + (f": {one_line(one['last_error'])}" if one["last_error"] else "")
+
+
+def _project(run: Json) -> str:
+    return f"{clean(str(run['team']))}/{clean(str(run['project']))}" if run["project_id"] else MISSING
+
+
+def _short(text: str | None) -> str:
+    line = one_line(text or "")
+    return line if len(line) <= SHORT else f"{line[: SHORT - 1]}…"
+
+
+def _joined(*parts: str | None) -> str:
+    """What there is of it, on one line."""
+    given: Iterable[str] = (one_line(part) for part in parts if part)
+    return ": ".join(given) or MISSING

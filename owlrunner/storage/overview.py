@@ -1,0 +1,131 @@
+"""This is the room for what the owner looks at: one function per query that reads across the tables."""
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import attrs
+
+from owlrunner.job_run import JobRun
+from owlrunner.storage.job_runs import Filters, Speaks, run_of_row
+
+_RUN_COLUMNS = len(attrs.fields(JobRun))
+
+
+class SurroundedRun(NamedTuple):
+    """A run with what stands around it."""
+
+    run: JobRun
+    schedule: str | None
+    """The schedule that fired, with the time for which it did."""
+    fire_time: datetime | None
+    restarts: int
+    """How many servers died while they held it."""
+    team: str | None
+    project: str | None
+    """Slugs."""
+    server: str | None
+    """The name of the server that holds it, or held it last."""
+
+
+class LastFire(NamedTuple):
+    """The last fire time of a schedule that is on record."""
+
+    time: datetime
+    outcome: str
+    reason: str | None
+    run_id: UUID | None
+    active_run_id: UUID | None
+    run_status: str | None
+    """The status of its run now."""
+
+
+class DeployedSchedule(NamedTuple):
+    """A schedule as it is deployed, looked at when the database's time was ``now``."""
+
+    now: datetime
+    name: str
+    job_type: str
+    definition: dict[str, Any]
+    last_fire: LastFire | None
+
+
+class KnownServer(NamedTuple):
+    """A server on record. ``lease_left`` is in seconds, negative where the lease has run out."""
+
+    id: UUID
+    name: str
+    version: str
+    job_types: list[str]
+    capacity: int
+    started_at: datetime
+    buried_at: datetime | None
+    lease_left: float
+    lease_expires_at: datetime
+    held_runs: int
+
+
+class StoredNotification(NamedTuple):
+    """A notification as it stands in the outbox. ``due_at`` is when it is tried next, None where that is never."""
+
+    id: UUID
+    run_id: UUID
+    job_type: str
+    notifier: str
+    recipient: str
+    status: str
+    attempt: int
+    due_at: datetime | None
+    last_error: str | None
+    created_at: datetime
+    settled_at: datetime | None
+
+
+async def list_runs(db: Speaks, filters: Filters, limit: int, *, of_teams: bool) -> list[SurroundedRun]:
+    """Up to ``limit`` runs, newest first: those of no team, or those of everybody. Projects are not filtered by."""
+    params = {
+        "job_type": filters.job_type,
+        "status": filters.status,
+        "since": filters.since if isinstance(filters.since, datetime) else None,
+        "since_ago": filters.since if isinstance(filters.since, timedelta) else None,
+        "limit": limit,
+    }
+    rows = await db.rows("job_runs/list_all" if of_teams else "job_runs/list_system", params)
+    return [_surrounded(row) for row in rows]
+
+
+async def inspect_run(db: Speaks, run_id: UUID) -> SurroundedRun | None:
+    """The run, whoever it belongs to, or None."""
+    row = await db.row("job_runs/inspect", {"id": run_id})
+    return None if row is None else _surrounded(row)
+
+
+async def list_schedules(db: Speaks) -> list[DeployedSchedule]:
+    """What is deployed, by name."""
+    return [
+        DeployedSchedule(now, name, job_type, definition, LastFire._make(fire) if fire[0] is not None else None)
+        for now, name, job_type, definition, *fire in await db.rows("schedules/overview")
+    ]
+
+
+async def list_servers(db: Speaks, limit: int) -> list[KnownServer]:
+    """Up to ``limit`` servers, the living first."""
+    return [KnownServer._make(row) for row in await db.rows("servers/list", {"limit": limit})]
+
+
+async def anybody_for(db: Speaks, job_type: str | None) -> tuple[bool, bool]:
+    """Whether any server is alive, and whether a living one offers the job type."""
+    row = await db.row("servers/anybody_for", {"job_type": job_type})
+    return (row[0], row[1]) if row is not None else (False, False)
+
+
+async def list_notifications(
+    db: Speaks, limit: int, *, status: str | None = None, run_id: UUID | None = None
+) -> list[StoredNotification]:
+    """Up to ``limit`` notifications, newest first."""
+    rows = await db.rows("notifications/list", {"status": status, "run_id": run_id, "limit": limit})
+    return [StoredNotification._make(row) for row in rows]
+
+
+def _surrounded(row: tuple[Any, ...]) -> SurroundedRun:
+    return SurroundedRun(run_of_row(row[:_RUN_COLUMNS]), *row[_RUN_COLUMNS:])
