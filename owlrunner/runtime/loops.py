@@ -58,7 +58,8 @@ class Loops:
         wakeups = Wakeups()
         look = wakeups.pending.ring
         held = HeldRuns(capacity=config.server.capacity, on_room=look)
-        recorder = Recorder(db, on_requeued=look)
+        scheduler = Scheduler(db, job_types=catalog.job_types, bell=Bell(), on_triggered=look)
+        recorder = Recorder(db, on_requeued=look, on_ended=scheduler.run_has_ended)
         heartbeat = Heartbeat(db, registration, held=held, stall_limit=config.server.stall_limit, on_return=look)
         worker = Worker(
             db,
@@ -69,7 +70,6 @@ class Loops:
             server_id=lambda: heartbeat.server_id,
             longest_sleep=config.server.longest_sleep,
         )
-        scheduler = Scheduler(db, job_types=catalog.job_types, bell=Bell(), on_triggered=look)
         delivery = Delivery(
             db,
             Deliverer(notifiers, catalog.job_types, config.web.public_url),

@@ -47,9 +47,10 @@ class _Ended(NamedTuple):
 class Recorder:
     """What has to be written, and the loop that writes it."""
 
-    def __init__(self, db: Database, *, on_requeued: Callable[[], None]) -> None:
+    def __init__(self, db: Database, *, on_requeued: Callable[[], None], on_ended: Callable[[], None]) -> None:
         self._db = db
         self._on_requeued = on_requeued
+        self._on_ended = on_ended
         self._attempts: dict[JobContext, Attempt] = {}
         # Marks left by contexts, from any thread; a dict because one assignment is atomic, and keeps the order.
         self._dirty: dict[JobContext, None] = {}
@@ -201,6 +202,7 @@ class Recorder:
         written = await job_runs.finish(session, server_id, batch)
         if any(one.outcome.status is RunStatus.PENDING for one in batch):
             self._on_requeued()
+        self._on_ended()
         for one in batch:
             if one.id not in written:
                 logger.warning(

@@ -54,6 +54,11 @@ class Scheduler:
         self._schedules = {schedule.name: schedule for schedule in wanted}
         self._bell.ring()
 
+    def run_has_ended(self) -> None:
+        """A fire may have waited for it. Elsewhere it takes until the next look."""
+        if any(schedule.overlap == "queue" for schedule in self._schedules.values()):
+            self._bell.ring()
+
     async def run(self) -> None:
         """Fire for ever."""
         while True:

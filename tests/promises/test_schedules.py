@@ -108,6 +108,17 @@ async def test_a_fire_while_the_run_is_active_is_skipped_and_says_why(
     assert reason == "the previous run is still active"
 
 
+@pytest.mark.parametrize("overlap", ["queue", "skip"])
+async def test_the_end_of_a_run_wakes_who_waits(door: Door, clock: Clock, catalog: Catalog, overlap: str) -> None:
+    """With overlap="queue" the scheduler looks as soon as a run of its server ends, and without it does not bother."""
+    bell = Bell()
+    scheduler = Scheduler(door.db, job_types=catalog.job_types, bell=bell, on_triggered=lambda: None)
+    await scheduler.replace([hourly(overlap=overlap)])
+    rung = bell.listen()
+    scheduler.run_has_ended()
+    assert rung.is_set() is (overlap == "queue")
+
+
 async def test_with_overlap_queue_one_fire_waits(door: Door, clock: Clock, catalog: Catalog) -> None:
     """One fire waits for the active run, a second one is skipped, and the waiting one runs when the run has ended."""
     (scheduler,) = await schedulers(door, catalog, 1, hourly(overlap="queue"))
