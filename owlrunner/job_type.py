@@ -93,6 +93,8 @@ class JobType(Generic[P]):
     """Whether a run that lost its server goes back to pending instead of failing."""
     default_schedule: str | None = None
     """The cron expression, in UTC, by which a system job type recurs unless the file of schedules says otherwise."""
+    off: Callable[..., str] | None = None
+    """Asked with the params of a schedule: why it has nothing to do here, or "". None: it always has."""
 
     def __call__(self, ctx: JobContext, *args: P) -> Awaitable[Any]:
         """Call the handler."""
@@ -116,6 +118,22 @@ class JobType(Generic[P]):
             raise InvalidParams(str(problem)) from None
         except Exception as error:  # a validator of the plugin's own raised what no validator should
             raise InvalidParams(f"params: {type(error).__name__}: {error}") from error
+
+    def off_because(self, raw: object) -> str:
+        """Why a schedule with these params, as they stand in its table, has nothing to do here, or "".
+
+        Raises InvalidParams when the params do not fit, and PluginError when the plugin gives no answer.
+        """
+        params = self.decode_params(raw)
+        if self.off is None:
+            return ""
+        try:
+            reason = self.off(*params)
+        except Exception as error:
+            raise PluginError(f"job type {self.name}: off raised {type(error).__name__}: {error}") from error
+        if not isinstance(reason, str):
+            raise PluginError(f'job type {self.name}: off must return a reason or "", got {_shown(reason)}')
+        return reason
 
     def params_schema(self) -> dict[str, Any]:
         """The params as a self-contained JSON Schema (2020-12)."""
@@ -152,12 +170,15 @@ def job_type(
     max_running: int | None = None,
     on_restart: Literal["fail", "requeue"] = "fail",
     default_schedule: str | None = None,
+    off: Callable[..., str] | None = None,
 ) -> _Decorator:
     """Turn an async function ``(ctx)`` or ``(ctx, params)`` into a JobType.
 
     ``scope`` says who may trigger it. ``name`` comes from the function and ``label`` from the name unless given; the
     description is the first paragraph of the docstring, and the params class is the annotation of the second argument.
     ``timeout`` and ``cancel_grace`` are seconds; ``default_schedule`` is a cron expression in UTC, for system job types.
+    ``off`` is a plain function that takes what the handler takes without ``ctx``; where it returns a reason, a schedule with
+    these params is left out, and leaves no row. Whoever triggers a run by hand is not kept from it.
 
     Raises PluginError when the function or a value cannot be used.
     """
@@ -174,6 +195,7 @@ def job_type(
             max_running=max_running,
             on_restart=on_restart,
             default_schedule=default_schedule,
+            off=off,
         )
         return JobType(
             name=own_name,
@@ -189,6 +211,7 @@ def job_type(
             max_running=max_running,
             requeue_on_restart=on_restart == "requeue",
             default_schedule=default_schedule,
+            off=off,
         )
 
     return typing.cast(_Decorator, decorate)
@@ -210,6 +233,8 @@ def _check(name: str, handler: Callable[..., object], **values: Any) -> None:
         raise PluginError(f"job type {name}: cancel_grace must be 0 or more seconds, got {values['cancel_grace']!r}")
     if values["max_running"] is not None and not values["max_running"] >= 1:
         raise PluginError(f"job type {name}: max_running must be 1 or more, got {values['max_running']!r}")
+    if values["off"] is not None and values["scope"] != "system":
+        raise PluginError(f"job type {name}: off is about schedules, and those are for the scope system")
     if values["default_schedule"] is not None:
         _check_schedule(name, values["scope"], values["default_schedule"])
 

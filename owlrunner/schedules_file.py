@@ -46,10 +46,29 @@ class ScheduleFile:
 def load_schedules(file: Path | None, catalog: Catalog) -> list[Schedule]:
     """The schedules that hold: those of the file, and the default of each job type that the file has no table for.
 
-    A table of the job type's own name takes the place of its default schedule.
+    A table of the job type's own name takes the place of its default schedule. Left out are those that are not enabled, and
+    those for which ``off_schedules`` has a reason.
 
     Raises ConfigError naming file, key, what was expected and what was found.
     """
+    return [schedule for schedule in _enabled(file, catalog) if not _off_because(schedule, catalog)]
+
+
+def off_schedules(file: Path | None, catalog: Catalog) -> dict[str, str]:
+    """Why an enabled schedule is left out: its job type has nothing to do with these settings and params.
+
+    Raises ConfigError like ``load_schedules``.
+    """
+    reasons = {schedule.name: _off_because(schedule, catalog) for schedule in _enabled(file, catalog)}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _off_because(schedule: Schedule, catalog: Catalog) -> str:
+    return catalog.job_types[schedule.job_type].off_because(schedule.params)
+
+
+def _enabled(file: Path | None, catalog: Catalog) -> list[Schedule]:
+    """All that is not switched off, checked."""
     defaults = {
         job_type.name: ScheduleTable(job_type.name, job_type.default_schedule)
         for job_type in catalog.of_scope(Scope.SYSTEM)

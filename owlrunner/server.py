@@ -19,14 +19,15 @@ import trio
 
 from owlrunner.accounts import Accounts
 from owlrunner.config import Config, WebConfig
-from owlrunner.errors import ConfigError, DatabaseTrouble
+from owlrunner.errors import ConfigError, DatabaseTrouble, PluginError
 from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
 from owlrunner.plugins import Catalog
 from owlrunner.runtime.loops import Loops
 from owlrunner.runtime.run_logs import caught_run_logs
 from owlrunner.runtime.scheduler import Scheduler
-from owlrunner.schedules_file import load_schedules
+from owlrunner.schedule import Schedule
+from owlrunner.schedules_file import load_schedules, off_schedules
 from owlrunner.storage import notifications
 from owlrunner.storage.embedded import open_embedded
 from owlrunner.storage.migrations import migrate, require_current_schema, wanted_migrations
@@ -96,7 +97,7 @@ async def run_server(
         db = await opened.enter_async_context(open_database(config, url, RUNTIME_CONNECTIONS))
         await bring_schema(config, db, catalog)
         opened.enter_context(caught_run_logs())
-        wanted = load_schedules(config.server.schedules, catalog)
+        wanted = _schedules(config, catalog)
         notifiers = catalog.named_notifiers(config.notifications.notifiers)
         async with db.session() as session:
             await notifications.set_rules(session, config.notifications, sorted(notifiers))
@@ -174,6 +175,13 @@ async def _serve_web(
         task_status.started(f"http://{f'[{host}]' if ':' in host else host}:{number}")
 
 
+def _schedules(config: Config, catalog: Catalog) -> list[Schedule]:
+    """What recurs; the log tells what could and does not."""
+    for name, reason in off_schedules(config.server.schedules, catalog).items():
+        logger.info("schedule %s is off: %s", name, reason)
+    return load_schedules(config.server.schedules, catalog)
+
+
 async def _reload_on_hangup(
     config: Config, catalog: Catalog, scheduler: Scheduler, *, task_status: trio.TaskStatus[trio.CancelScope]
 ) -> None:
@@ -182,9 +190,9 @@ async def _reload_on_hangup(
         task_status.started(reloading)
         async for _ in hangups:
             try:
-                wanted = load_schedules(config.server.schedules, catalog)
+                wanted = _schedules(config, catalog)
                 await scheduler.replace(wanted)
-            except (ConfigError, DatabaseTrouble) as error:
+            except (ConfigError, PluginError, DatabaseTrouble) as error:
                 logger.error("the schedules stay as they were: %s", error)  # noqa: TRY400 - a sentence for the owner, no traceback
             else:
                 logger.info("the schedules were read again: %d hold now", len(wanted))

@@ -6,9 +6,9 @@ import attrs
 import pytest
 
 import owlrunner
-from owlrunner.errors import ConfigError
+from owlrunner.errors import ConfigError, PluginError
 from owlrunner.plugins import Catalog
-from owlrunner.schedules_file import load_schedules
+from owlrunner.schedules_file import load_schedules, off_schedules
 
 
 @attrs.frozen
@@ -18,7 +18,12 @@ class Params:
     size: int = 1
 
 
-@owlrunner.job_type(scope="system", default_schedule="0 3 * * *")
+def too_small(params: Params) -> str:
+    """Why there is nothing to tidy."""
+    return "" if params.size else "size is 0"
+
+
+@owlrunner.job_type(scope="system", default_schedule="0 3 * * *", off=too_small)
 async def tidy(ctx: owlrunner.JobContext, params: Params) -> None:
     """Tidy up, each night unless told otherwise."""
 
@@ -58,6 +63,40 @@ def test_the_file_goes_over_the_defaults(tmp_path: Path) -> None:
 def test_enabled_false_switches_off(tmp_path: Path) -> None:
     """A default schedule is switched off by its name."""
     assert load(tmp_path, '[schedules.tidy]\njob_type="tidy"\ncron="@daily"\nenabled=false') == {}
+
+
+def test_a_schedule_with_nothing_to_do_is_left_out(tmp_path: Path) -> None:
+    """What the job type has a reason to leave out does not recur; whoever asks is told the reason."""
+    text = '[schedules.none]\njob_type="tidy"\ncron="@daily"\nparams={size=0}'
+    assert load(tmp_path, text) == {"tidy": "0 3 * * *"}
+    assert off_schedules(tmp_path / "schedules.toml", CATALOG) == {"none": "size is 0"}
+
+
+@pytest.mark.parametrize("answer", [None, 0, ValueError("broken")])
+def test_a_reason_is_a_sentence(answer: object) -> None:
+    """A job type that gives no text, or fails to answer, stops the start by name."""
+
+    def off() -> str:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer  # type: ignore[return-value]
+
+    @owlrunner.job_type(scope="system", default_schedule="@daily", off=off)
+    async def odd(ctx: owlrunner.JobContext) -> None:
+        """Give odd answers."""
+
+    with pytest.raises(PluginError, match="job type odd: off "):
+        load_schedules(None, Catalog(job_types={"odd": odd}))
+
+
+def test_only_what_recurs_can_be_off() -> None:
+    """A reason on a job type of a project, which nobody schedules, is refused."""
+
+    async def work(ctx: owlrunner.JobContext) -> None:
+        """Work."""
+
+    with pytest.raises(PluginError, match="off is about schedules"):
+        owlrunner.job_type(scope="project", off=lambda: "")(work)
 
 
 @pytest.mark.parametrize(

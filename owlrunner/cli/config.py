@@ -9,7 +9,8 @@ from owlrunner.cli.local import catalog_of, configured
 from owlrunner.cli.options import Shared, config_option, format_option, pass_shared
 from owlrunner.cli.printing import clean, print_json, say
 from owlrunner.config import Config, MailConfig, NotificationsConfig, WebConfig
-from owlrunner.schedules_file import load_schedules
+from owlrunner.plugins import Catalog
+from owlrunner.schedules_file import load_schedules, off_schedules
 
 
 @click.group()
@@ -34,7 +35,7 @@ def check(shared: Shared) -> None:
         "server": f"capacity {loaded.server.capacity}, lease {loaded.server.lease:g} s, wakeups by {loaded.server.wakeups}",
         "log": loaded.log.level,
         "plugins": ", ".join(plugin.name for plugin in catalog.plugins) or "none",
-        "schedules": ", ".join(one.name for one in load_schedules(loaded.server.schedules, catalog)) or "none",
+        "schedules": _schedules(loaded, catalog),
     }
     if shared.wants_json:
         print_json({"ok": True} | facts)
@@ -42,6 +43,13 @@ def check(shared: Shared) -> None:
     say("ok")
     for what, how in facts.items():
         say(f"{what:<9} {clean(how)}")
+
+
+def _schedules(loaded: Config, catalog: Catalog) -> str:
+    """What recurs, and what does not though it could."""
+    wanted = ", ".join(one.name for one in load_schedules(loaded.server.schedules, catalog)) or "none"
+    off = off_schedules(loaded.server.schedules, catalog)
+    return wanted + "".join(f"; {name} is off: {reason}" for name, reason in off.items())
 
 
 def _database(loaded: Config) -> str:

@@ -44,11 +44,18 @@ class PruningParams:
 def db_pruning_job(settings: MaintenanceSettings) -> owlrunner.AnyJobType:
     """The job type, holding the settings of the server that runs it."""
 
+    def limit_of(params: PruningParams) -> int:
+        return settings.max_database_bytes if params.max_size_bytes is None else params.max_size_bytes
+
+    def off(params: PruningParams) -> str:
+        # Without a limit there is nothing to do, and a run each hour that says so would be noise.
+        return "" if limit_of(params) else f"no limit is set ({SIZE_VARIABLE}, or max_size_bytes in its params)"
+
     @owlrunner.job_type(
         scope="system",
         label="Database Pruning",
-        # Without a limit there is nothing to do, and a run each hour that says so would be noise.
-        default_schedule="0 * * * *" if settings.max_database_bytes else None,
+        default_schedule="0 * * * *",
+        off=off,
         timeout=LONGEST_RUN,
         cancel_grace=CANCEL_GRACE,
         on_restart="requeue",
@@ -59,7 +66,7 @@ def db_pruning_job(settings: MaintenanceSettings) -> owlrunner.AnyJobType:
         Returns ``dropped_partitions``, ``emptied_partitions``, ``deleted_rows``, ``current_size_gb`` and an ``audit``;
         without a limit ``skipped`` and ``reason``. Raises OwlRunnerError when others kept it from removing anything.
         """
-        limit = settings.max_database_bytes if params.max_size_bytes is None else params.max_size_bytes
+        limit = limit_of(params)
         return await prune(ctx, settings, limit=limit, dry_run=params.dry_run) if limit else dict(SKIPPED)
 
     return db_pruning

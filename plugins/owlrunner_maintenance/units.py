@@ -95,6 +95,8 @@ class Units:
 async def units_of(ctx: owlrunner.JobContext, settings: MaintenanceSettings) -> AsyncIterator[Units]:
     """Open the run's connection."""
     async with ctx.connect() as connection:
+        # Whatever the database's default: a second look must see what others have committed since the first.
+        await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
         yield Units(ctx, connection, settings)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from owlrunner.errors import PluginError
 from owlrunner.job_type import Scope
+from owlrunner.schedules_file import load_schedules
 from owlrunner_maintenance.months import Month, Span, as_bound, gaps
 from owlrunner_maintenance.names import in_camel_case
 from tests.plugins.maintenance_world import catalog
@@ -35,13 +36,16 @@ def test_the_job_types_are_offered(name: str, label: str, schedule: str) -> None
 
 def test_without_a_limit_pruning_is_not_scheduled() -> None:
     """As long as no size is set there is no schedule, so that no row is written each hour to say so."""
-    assert catalog().job_types["db_pruning"].default_schedule is None
+    pruning = catalog().job_types["db_pruning"]
+    assert "MAX_DATABASE_SIZE_GB" in pruning.off_because(None)
+    assert pruning.off_because({"max_size_bytes": 5_000_000}) == ""
+    assert "db_pruning" not in [one.name for one in load_schedules(None, catalog())]
 
 
 def test_the_limit_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """MAX_DATABASE_SIZE_GB switches pruning on, goes over the settings, and is refused when it is no number."""
     monkeypatch.setenv("MAX_DATABASE_SIZE_GB", "0.5")
-    assert catalog(max_database_size_gb=0).job_types["db_pruning"].default_schedule == "0 * * * *"
+    assert "db_pruning" in [one.name for one in load_schedules(None, catalog(max_database_size_gb=0))]
     monkeypatch.setenv("MAX_DATABASE_SIZE_GB", "much")
     with pytest.raises(PluginError, match=r"MAX_DATABASE_SIZE_GB.*max_database_size_gb: expected float, got str"):
         catalog()
