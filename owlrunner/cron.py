@@ -111,8 +111,8 @@ class Cron:
     """Neither minute nor hour begin with a star: such an entry fires once per local day and time, whatever the clock does.
     Any other follows elapsed time: it fires whenever the local clock shows a matching minute."""
     _zone: ZoneInfo = attrs.field(repr=False)
-    _plain: str = attrs.field(repr=False)
-    _either_day: bool = attrs.field(repr=False)
+    _stepper: croniter = attrs.field(repr=False, eq=False)
+    """Read once, which takes it a millisecond. It may be shared: nothing of one step is needed for the next."""
 
     @classmethod
     def parse(cls, expression: str, timezone: str = "UTC") -> "Cron":
@@ -132,12 +132,15 @@ class Cron:
             timezone=timezone,
             fixed_time=not minute.startswith("*") and not hour.startswith("*"),
             zone=_zone(timezone),
-            # Spelt out, because croniter reads 5-5 as "all", 1/2 and fri-mon in its own way, and knows more than five fields.
-            plain=" ".join(",".join(map(str, sorted(numbers))) for numbers in values),
-            # Two restricted day fields mean either; one that begins with a star, even */2, means both. Odd, and the standard.
-            either_day=not day_of_month.startswith("*") and not day_of_week.startswith("*"),
+            stepper=croniter(
+                # Spelt out, because croniter reads 5-5 as "all", 1/2 and fri-mon in its own way, and knows more than five fields.
+                " ".join(",".join(map(str, sorted(numbers))) for numbers in values),
+                ret_type=datetime,
+                # Two restricted day fields mean either; one that begins with a star, even */2, means both. Odd, and the standard.
+                day_or=not day_of_month.startswith("*") and not day_of_week.startswith("*"),
+            ),
         )
-        if cron._match(datetime(2000, 1, 1), cron._stepper()) is None:  # noqa: DTZ001  local time has no zone here
+        if cron._match(datetime(2000, 1, 1)) is None:  # noqa: DTZ001  local time has no zone here
             raise InvalidCron(
                 f'cron "{expression}": never fires, because month "{texts[3]}" has no day of month "{texts[2]}"'
             )
@@ -166,9 +169,8 @@ class Cron:
 
     def _per_day(self, last: datetime) -> Iterator[datetime]:
         """Each matching local time once: what a gap swallows right after it, what a fold repeats when it comes first."""
-        stepper = self._stepper()
         wall = self._wall(last)
-        while (match := self._match(wall, stepper)) is not None:
+        while (match := self._match(wall)) is not None:
             wall = match + _SECOND
             fire = self._instant(match)
             # Not later: several times in one gap come together at its end; or the first of two was over before we began.
@@ -178,9 +180,8 @@ class Cron:
 
     def _elapsing(self, last: datetime) -> Iterator[datetime]:
         """Each instant whose local time matches: none in a gap, in a fold both."""
-        stepper = self._stepper()
         at = last + _SECOND
-        while (match := self._match(wall := self._wall(at), stepper)) is not None:
+        while (match := self._match(wall := self._wall(at))) is not None:
             fire = at + (match - wall)
             change = self._change(at, fire)
             if change is None:
@@ -190,13 +191,10 @@ class Cron:
                 # The clock changes before it shows the match; until then it shows none. Look again from there.
                 at = change
 
-    def _stepper(self) -> croniter:
-        return croniter(self._plain, ret_type=datetime, day_or=self._either_day)
-
-    def _match(self, wall: datetime, stepper: croniter) -> datetime | None:
+    def _match(self, wall: datetime) -> datetime | None:
         """The first local time at or after ``wall`` that the fields allow."""
         try:
-            match: datetime = stepper.get_next(start_time=wall - _SECOND)
+            match: datetime = self._stepper.get_next(start_time=wall - _SECOND)
         except (ValueError, OverflowError):
             # No such date in fifty years (forty is the most between two that there are), or the calendar is over.
             return None
