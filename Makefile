@@ -1,13 +1,14 @@
 # Two commands do everything, each from nothing but Python 3.11 or newer:
 #   make demo                              all of OwlRunner with made-up data; make demo ARGS="--json --port 8123"
 #   make test                              the tests; make test ARGS="tests/cli -x"
-# Besides: make check (linters, types, layers, tests), lint, types, clean.
+# Besides: make check (linters, types, layers, tests), lint, types, bench (speed, beside peers; half an hour), clean.
 
 VENV := .venv
 BIN := $(VENV)/bin
 # One stamp for each set of packages: they are installed anew only when pyproject.toml has changed.
 FOR_DEMO := $(VENV)/installed-embedded
 FOR_TEST := $(VENV)/installed-dev
+FOR_BENCH := $(VENV)/installed-bench
 # Progress of installing goes to standard error: what `make demo ARGS=--json` prints is read by programs.
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
@@ -15,7 +16,7 @@ ARGS ?=
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check static lint types layers docstrings clean
+.PHONY: help demo test bench check static lint types layers docstrings clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -26,6 +27,9 @@ demo: $(FOR_DEMO)
 
 test: $(FOR_TEST)
 	@exec $(BIN)/pytest $(ARGS)
+
+bench: $(FOR_BENCH)
+	@exec $(BIN)/python -m tests.benchmarks $(ARGS)
 
 check: static test
 
@@ -53,6 +57,11 @@ $(FOR_TEST): pyproject.toml | $(BIN)/python
 	@echo "installing what the tests need" >&2
 	@$(PIP) install --editable '.[dev]' >&2
 	@touch $(FOR_DEMO) $@
+
+$(FOR_BENCH): pyproject.toml | $(BIN)/python
+	@echo "installing what the benchmarks need" >&2
+	@$(PIP) install --editable '.[bench]' >&2
+	@touch $(FOR_DEMO) $(FOR_TEST) $@
 
 # The first Python that is new enough and runs. A folder that was left half done is made anew.
 $(BIN)/python:

@@ -1,0 +1,146 @@
+"""This is the room for HTTP: triggers and pages against a real server, beside a bare Quart-Trio route that does nothing."""
+
+import hashlib
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import trio
+
+from tests.benchmarks.contestants import ROOT, OwlRunner
+from tests.benchmarks.door import Projects
+from tests.benchmarks.drain import PATIENCE
+from tests.benchmarks.house import House, Sql
+
+CLIENTS = 8
+BARE = "tests.benchmarks.workers.bare_route"
+
+
+def triggers(house: House, count: int) -> dict[str, float]:
+    """Triggers a second over HTTP, each for a project of its own, by eight clients that keep their connections."""
+    with house.database(OwlRunner.template) as sql:
+        projects, key = Projects.make(sql, count + CLIENTS), api_key(sql)
+        # So that no worker executes them meanwhile: what is measured is the way in.
+        with serving(sql, {"OWLRUNNER_SERVER__CAPACITY": "1"}) as port:
+            path = f"/v1/teams/{projects.team}/jobs/trigger"
+            bodies = [
+                json.dumps({"job_type": "guarded_noop", "project_id": str(project), "params": {"n": 1}}).encode()
+                for project in projects.ids
+            ]
+            requests = [_request("POST", path, port, key, body) for body in bodies]
+            return {"triggers a second": trio.run(_send, port, requests, b"201")}
+
+
+def bare(count: int) -> dict[str, float]:
+    """The same against a route that does nothing."""
+    with _process([sys.executable, "-m", BARE], {}) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        requests = [_request("POST", "/trigger", port, "none", b'{"job_type": "x"}') for _ in range(count + CLIENTS)]
+        return {"triggers a second": trio.run(_send, port, requests, b"201")}
+
+
+def pages(house: House, template: str, count: int) -> dict[str, float]:
+    """Milliseconds for a page of 50 runs."""
+    with house.database(template) as sql:
+        team, key = sql.one("select id from teams limit 1"), api_key(sql)
+        with serving(sql, {"OWLRUNNER_SERVER__CAPACITY": "1"}) as port:
+            request = _request("GET", f"/v1/teams/{team}/jobs?limit=50", port, key, b"")
+            rate = trio.run(_send, port, [request] * (count + CLIENTS), b"200")
+            return {"page of 50 ms": 1000 / rate}
+
+
+def api_key(sql: Sql) -> str:
+    """A key of the team's with all that is needed."""
+    key = f"owl_agent_{secrets.token_hex(24)}"
+    user = sql.one("insert into users (email, name) values ('bench@example.com', 'B') returning id")
+    sql.run(
+        "insert into api_keys (key_hash, key_prefix, key_type, team_id, name, created_by, permissions)"
+        " select %s, %s, 'agent', id, 'K', %s, '[\"jobs:read\", \"jobs:write\"]' from teams",
+        hashlib.sha256(key.encode()).hexdigest(),
+        key[:16],
+        user,
+    )
+    return key
+
+
+@contextmanager
+def serving(sql: Sql, settings: dict[str, str]) -> Iterator[int]:
+    """A server, by its port."""
+    command, environment = OwlRunner("OwlRunner", settings=settings).command(sql)
+    with _process(command, environment) as process:
+        yield _port_of(process)
+
+
+def _port_of(process: psutil.Popen) -> int:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        for connection in process.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN:
+                return int(connection.laddr.port)
+        time.sleep(0.05)
+    raise RuntimeError("the server opened no port")
+
+
+@contextmanager
+def _process(command: list[str], environment: dict[str, str]) -> Iterator[psutil.Popen]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)} | environment
+    process = psutil.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def _request(method: str, path: str, port: int, key: str, body: bytes) -> bytes:
+    head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {key}\r\n"
+    if body:
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return head.encode() + b"\r\n" + body
+
+
+async def _send(port: int, requests: list[bytes], wanted: bytes) -> float:
+    """Send all, and return how many were answered a second; each client's first is for warming up."""
+    waiting = requests[CLIENTS:]
+    async with trio.open_nursery() as nursery:
+        streams = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(CLIENTS)]
+        for stream, request in zip(streams, requests[:CLIENTS], strict=True):
+            await _ask(stream, request, wanted)
+        started = time.perf_counter()
+        count = len(waiting)
+
+        async def client(stream: trio.SocketStream) -> None:
+            while waiting:
+                await _ask(stream, waiting.pop(), wanted)
+
+        async with trio.open_nursery() as clients:
+            for stream in streams:
+                clients.start_soon(client, stream)
+        rate = count / (time.perf_counter() - started)
+        nursery.cancel_scope.cancel()
+    return rate
+
+
+async def _ask(stream: trio.SocketStream, request: bytes, wanted: bytes) -> None:
+    await stream.send_all(request)
+    answer = await stream.receive_some()
+    while (end := answer.find(b"\r\n\r\n")) < 0:
+        answer += await stream.receive_some()
+    if answer[9:12] != wanted:
+        raise RuntimeError(f"expected {wanted!r}, got {answer[:300]!r}")
+    head = answer[:end].lower()
+    at = head.find(b"content-length:")
+    length = int(head[at + 15 :].split(b"\r\n", 1)[0])
+    missing = length - (len(answer) - end - 4)
+    while missing > 0:
+        missing -= len(await stream.receive_some())

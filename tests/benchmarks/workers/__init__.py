@@ -1,0 +1,1 @@
+"""What the worker processes run: one module a contestant."""
