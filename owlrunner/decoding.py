@@ -1,13 +1,17 @@
 """This is the room for turning values from outside (JSON, TOML, the environment) into typed ones, or into a clear complaint."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+import attrs
 import msgspec
 
 T = TypeVar("T")
+
+_SCALARS = (str, int, float, bool)
 
 _PATH = re.compile(r"(?P<problem>.*) - at `\$(?P<path>.*)`", re.DOTALL)
 
@@ -27,9 +31,27 @@ def decode(raw: object, wanted: type[T], *, where: str, strict: bool = True) -> 
         value = msgspec.convert(raw, wanted, strict=strict, dec_hook=_read_path)
     except msgspec.ValidationError as error:
         raise Undecodable(_sentence(str(error), where)) from None
-    for path in unknown_keys(raw, msgspec.to_builtins(value, enc_hook=str)):
-        raise Undecodable(f"{where}{path}: unknown key")
+    if not _is_flat_and_known(raw, wanted):
+        for path in unknown_keys(raw, msgspec.to_builtins(value, enc_hook=str)):
+            raise Undecodable(f"{where}{path}: unknown key")
     return value
+
+
+def _is_flat_and_known(raw: object, wanted: type[Any]) -> bool:
+    """Whether there is no room for an unknown key: the quick answer, for what most job types are given."""
+    names = _names(cast(Hashable, wanted))
+    return isinstance(raw, dict) and all(
+        key in names and (value is None or type(value) in _SCALARS) for key, value in raw.items()
+    )
+
+
+@cache
+def _names(wanted: Any) -> frozenset[str]:
+    """The keys that a class is read from; none for what has more to it than fields."""
+    if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
+        return frozenset(wanted.__struct_encode_fields__)
+    is_plain = isinstance(wanted, type) and attrs.has(wanted)
+    return frozenset(field.name for field in attrs.fields(wanted)) if is_plain else frozenset()
 
 
 def unknown_keys(raw: object, understood: object, path: str = "") -> Iterator[str]:
@@ -53,8 +75,8 @@ def storable_text(text: str) -> str:
 def holds_unstorable_text(value: Any) -> bool:
     """Whether decoded JSON holds a string, as key or value, that PostgreSQL's jsonb refuses."""
     if isinstance(value, str):
-        return storable_text(value) != value
-    if isinstance(value, Mapping):
+        return not (value.isascii() and "\x00" not in value) and storable_text(value) != value
+    if isinstance(value, dict):
         return any(holds_unstorable_text(part) for pair in value.items() for part in pair)
     return isinstance(value, list) and any(holds_unstorable_text(part) for part in value)
 

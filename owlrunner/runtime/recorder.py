@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from owlrunner.context import JobContext, LogLine
-from owlrunner.decoding import holds_unstorable_text, storable_json
+from owlrunner.decoding import storable_json
 from owlrunner.errors import DatabaseTrouble, StatementFailed
 from owlrunner.job_run import Outcome, Progress, RunStatus
 from owlrunner.runtime.execution import Attempt, final_progress
@@ -234,10 +234,7 @@ def _result_json(result: Any) -> str | None:
     if result is None:
         return None
     try:
-        plain = msgspec.to_builtins(result, str_keys=True)
-        if holds_unstorable_text(plain):
-            plain = storable_json(plain)
-        encoded = msgspec.json.encode(plain if isinstance(plain, dict) else {"value": plain})
+        encoded = _encoded(result)
     except Exception as problem:  # noqa: BLE001 - reading the result runs the plugin's code: properties, iterators
         encoded = msgspec.json.encode({"unstorable": f"{type(problem).__name__}: {problem}"})
     if len(encoded) > MAX_RESULT_BYTES:
@@ -245,3 +242,14 @@ def _result_json(result: Any) -> str | None:
             {"unstorable": f"{len(encoded):,} bytes as JSON, and at most {MAX_RESULT_BYTES:,} are kept"}
         )
     return encoded.decode()
+
+
+def _encoded(result: Any) -> bytes:
+    """As a JSON object, without anything that PostgreSQL refuses."""
+    try:
+        encoded = msgspec.json.encode(result)
+    except UnicodeEncodeError:  # half a surrogate pair
+        encoded = b"\\u0000"
+    if b"\\u0000" in encoded:
+        encoded = msgspec.json.encode(storable_json(msgspec.to_builtins(result, str_keys=True)))
+    return encoded if encoded.startswith(b"{") else b'{"value":' + encoded + b"}"

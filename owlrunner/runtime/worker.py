@@ -137,7 +137,7 @@ class Worker:
             attempt = Attempt(self._job_types[run.job_type], ctx, server_id, run.max_attempts)
             self._held.add(attempt)
             self._recorder.watch(attempt)
-            runs.start_soon(self._see_to_its_end, attempt, run.params, name=f"{run.job_type} {run.id}")
+            runs.start_soon(self._see_to_its_end, attempt, run.params, name=run.job_type)
         return len(claimed)
 
     async def _see_to_its_end(self, attempt: Attempt, params: object) -> None:

@@ -86,6 +86,19 @@ class FinishedAttempt(NamedTuple):
     progress: str | None
 
 
+class _Outcome(msgspec.Struct, omit_defaults=True):
+    """A finished attempt as finish.sql reads it."""
+
+    id: UUID
+    attempt: int
+    status: RunStatus
+    result: msgspec.Raw | None = None
+    error: str | None = None
+    progress: msgspec.Raw | None = None
+    retry_in: float = 0.0
+    relinquished: bool = False
+
+
 class News(NamedTuple):
     """What happened to a held run behind its server's back."""
 
@@ -169,21 +182,21 @@ async def next_due(session: Session, job_types: Sequence[str]) -> float | None:
 
 async def finish(session: Session, server_id: UUID, attempts: Sequence[FinishedAttempt]) -> set[UUID]:
     """Write the outcomes of attempts that are still ours, and return the ids of those that were."""
-    rows = await session.rows(
-        "job_runs/finish",
-        {
-            "server_id": server_id,
-            "ids": [one.id for one in attempts],
-            "attempts": [one.attempt for one in attempts],
-            "statuses": [str(one.outcome.status) for one in attempts],
-            "results": [one.result for one in attempts],
-            "errors": [one.outcome.error for one in attempts],
-            "progresses": [one.progress for one in attempts],
-            "retry_ins": [one.outcome.retry_in for one in attempts],
-            "relinquished": [one.outcome.relinquished for one in attempts],
-        },
-    )
-    return {row[0] for row in rows}
+    outcomes = [
+        _Outcome(
+            one.id,
+            one.attempt,
+            one.outcome.status,
+            None if one.result is None else msgspec.Raw(one.result),
+            one.outcome.error,
+            None if one.progress is None else msgspec.Raw(one.progress),
+            one.outcome.retry_in,
+            one.outcome.relinquished,
+        )
+        for one in attempts
+    ]
+    params = {"server_id": server_id, "outcomes": msgspec.json.encode(outcomes).decode()}
+    return {row[0] for row in await session.rows("job_runs/finish", params)}
 
 
 async def save_progress(session: Session, server_id: UUID, latest: Sequence[tuple[UUID, int, Progress]]) -> None:
