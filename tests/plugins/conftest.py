@@ -1,6 +1,8 @@
 """What tests of the bundled plugins may ask for."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
 
 import psycopg
 import pytest
@@ -10,9 +12,19 @@ from psycopg.conninfo import make_conninfo
 from owlrunner.storage.migrations import migrate, wanted_migrations
 from owlrunner.storage.postgres import Database
 from tests.conftest import _fresh_database
-from tests.plugins.maintenance_world import NOW, World, catalog
+from tests.plugins.maintenance_world import APP, NOW, OTHER_APP, World, catalog
 
 TEMPLATE = "maintenance_template"
+MILLION = "million_events_template"
+# md5() makes the ids, because gen_random_uuid() takes six times as long.
+MILLION_EVENTS = """
+insert into events (id, app_id, session_id, level, message, timestamp)
+select
+    md5(n::text)::uuid, (array['{APP}', '{OTHER_APP}'])[1 + n % 2]::uuid, md5((n / 50)::text)::uuid, 'info', 'event ' || n, moment
+from generate_series(1, 1000000) as n,
+    lateral (select timestamptz '2023-11-01 00:00+00' + n * (timestamptz '{NOW}' - timestamptz '2023-11-01 00:00+00') / 1000000)
+        as t (moment)
+"""
 
 
 def migrated(url: str) -> None:
@@ -53,4 +65,30 @@ def opened(url: str) -> Iterator[World]:
 def maintained(postgres_url: str, maintenance_template: str) -> Iterator[World]:
     """A fresh database in which it is NOW, without any partition."""
     for url in _fresh_database(postgres_url, maintenance_template):
+        yield from opened(url)
+
+
+@pytest.fixture(scope="session")
+def million_events_template(postgres_url: str, maintenance_template: str) -> str:
+    """A database with a million events, evenly spread from November to NOW, and their indexes; its name, to be copied."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"drop database if exists {MILLION}")
+        connection.execute(f"create database {MILLION} template {maintenance_template}")
+    url = make_conninfo(postgres_url, dbname=MILLION)
+    with psycopg.connect(url, autocommit=True) as connection:
+        world = World(url, connection)
+        world.set_now(datetime(2023, 12, 15, tzinfo=UTC))
+        # Bare first, because indexes over rows that are there already are built in a third of the time.
+        trio.run(partial(world.result, "partition_creation", partitioned_tables=[{"table": "events"}], months_ahead=7))
+        world.sql(MILLION_EVENTS.format(APP=APP, OTHER_APP=OTHER_APP, NOW=NOW))
+        trio.run(partial(world.result, "partition_creation", months_ahead=7))
+        world.sql("vacuum analyze events")
+        world.set_now(NOW)
+    return MILLION
+
+
+@pytest.fixture
+def million_events(postgres_url: str, million_events_template: str) -> Iterator[World]:
+    """A fresh database in which it is NOW, with a million events, half of them APP's and half OTHER_APP's."""
+    for url in _fresh_database(postgres_url, million_events_template):
         yield from opened(url)

@@ -19,6 +19,7 @@ EVENT = (
     "insert into events (app_id, session_id, level, message, timestamp) values (%s, gen_random_uuid(), 'info', %s, %s)"
 )
 APP = "00000000-0000-0000-0000-0000000000aa"
+OTHER_APP = "00000000-0000-0000-0000-0000000000bb"
 
 
 def catalog(**table: Any) -> Catalog:

@@ -212,8 +212,10 @@ async def test_sighup_reads_the_file_again(door: Door, server_process: StartProc
     server.signal(signal.SIGHUP)
     complaint = await server.logged("the schedules stay as they were")
     assert 'schedules.second.cron: cron "0 99 1 1 *": hour "99"' in complaint
-    assert await door.sql("select name from schedules") == [("first",)]
+    # Beside those that the installed plugins bring.
+    in_file = "select name from schedules where job_type = 'polite'"
+    assert await door.sql(in_file) == [("first",)]
     file.write_text(table.format("second", "0 9 1 1 *"))
     server.signal(signal.SIGHUP)
-    await server.logged("the schedules were read again: 1 hold now")
-    assert await door.sql("select name from schedules") == [("second",)]
+    await server.logged("the schedules were read again: ")
+    assert await door.sql(in_file) == [("second",)]
