@@ -4,19 +4,19 @@ A partition that reaches into the previous month is emptied instead of dropped: 
 one that finds no partition spoils its whole batch.
 """
 
-from typing import Literal
-
 import attrs
 import psycopg
+from psycopg import sql
 
 import owlrunner
 from owlrunner_maintenance.candidates import Candidate, Found, find_candidates
 from owlrunner_maintenance.months import as_bound
 from owlrunner_maintenance.queries import rows
-from owlrunner_maintenance.row_pruning import Part, Pruned, RowPruning
+from owlrunner_maintenance.row_pruning import Pruned, RowPruning
 from owlrunner_maintenance.settings import GIGABYTE, MaintenanceSettings
 from owlrunner_maintenance.tables import partitions
 from owlrunner_maintenance.units import (
+    GONE,
     IN_THE_WAY,
     LockBusy,
     MaintenanceFailed,
@@ -44,6 +44,11 @@ class _Report:
     skipped_tables: dict[str, str] = attrs.field(factory=dict)
     planned: dict[str, object] = attrs.field(factory=dict)
 
+    @property
+    def within_limit(self) -> bool:
+        """Whether nothing more has to go: what new rows can use is not counted."""
+        return self.size - self.rows.reusable <= self.limit
+
     def result(self, *, cancelled: bool = False) -> dict[str, object]:
         """The run's result: what went, the size after it, and an ``audit`` of every step; more only where there is more."""
         result: dict[str, object] = {
@@ -52,7 +57,7 @@ class _Report:
             "deleted_rows": self.rows.deleted,
             "current_size_gb": round(self.size / GIGABYTE, 2),
             "reusable_gb": round(self.rows.reusable / GIGABYTE, 2),
-            "within_limit": self.size - self.rows.reusable <= self.limit,
+            "within_limit": self.within_limit,
             "audit": self.audit + self.rows.audit,
         }
         result |= self.planned
@@ -92,6 +97,8 @@ async def prune(
     if report.failed and not done:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in report.failed.items())
         raise MaintenanceFailed(f"the database is above its limit, and nothing could be removed: {reasons}")
+    if not report.within_limit:
+        ctx.log.warning("the database is still %d bytes above its limit", report.size - report.rows.reusable - limit)
     return report.result()
 
 
@@ -140,79 +147,79 @@ class _Run:
         }
 
     def _row_pruning(self) -> RowPruning:
-        parts = [Part(one.label, one.parent.column, one.partition) for one in self.found.current]
-        return RowPruning(self.units, parts, self.report.rows, self.report.failed)
+        return RowPruning(self.units, self.found.current, self.report.rows, self.report.failed)
 
     def _stays(self, candidate: Candidate) -> bool:
         """Whether late events may still need the partition."""
         return candidate.end > self.found.this_month.plus(-1).start
 
     async def _removable_bytes(self, candidate: Candidate) -> int | None:
-        """What removing a partition would free: 0 while somebody has it locked, None when it is empty already."""
+        """What removing a partition would free: 0 while somebody has it locked, None when there is nothing to remove."""
 
         async def work(connection: owlrunner.Connection) -> int | None:
-            if self._stays(candidate) and not await _has_rows(connection, candidate):
-                return None
-            ((size,),) = await rows(connection, "partition_size", {"partition": candidate.partition.relation.oid})
-            return int(size)
+            ((rows_take, size),) = await rows(
+                connection, "partition_size", {"partition": candidate.partition.relation.oid}
+            )
+            return None if self._stays(candidate) and not rows_take else int(size)
 
         try:
             return await self.units.once(work)
         except IN_THE_WAY:
             return 0
+        except GONE:
+            return None
 
     async def _remove(self, candidate: Candidate) -> None:
         """Drop or empty one partition, measure, and note it."""
         report, before = self.report, self.report.size
-        remove = self._empty if self._stays(candidate) else self._drop
+        stays = self._stays(candidate)
         try:
-            action = await self.units.patiently(candidate.label, lambda connection: remove(connection, candidate))
+            if not await self.units.patiently(
+                candidate.label, lambda connection: _remove(connection, candidate, stays)
+            ):
+                return
+        except GONE:
+            return
         except LockBusy as error:
             report.failed[candidate.label] = str(error).removeprefix(f"{candidate.label}: ")
         except psycopg.Error as error:
             if self.units.connection.closed:
                 raise
             report.failed[candidate.label] = reason_of(error)
-        else:
-            if action is None:
-                return
-            report.size = await _size(self.units)
-            (report.dropped if action == "dropped" else report.emptied).append(candidate.label)
-            report.audit.append(
-                {
-                    "partition": candidate.label,
-                    "action": action,
-                    "from": as_bound(candidate.start),
-                    "to": as_bound(candidate.end),
-                    "freed_bytes": max(before - report.size, 0),
-                }
-            )
-            self.units.ctx.log.info("%s %s, %d bytes less", action, candidate.label, before - report.size)
+        if candidate.label in report.failed:
+            self.units.ctx.log.warning("%s: %s", candidate.label, report.failed[candidate.label])
             return
-        self.units.ctx.log.warning("%s: %s", candidate.label, report.failed[candidate.label])
-
-    async def _drop(self, connection: owlrunner.Connection, candidate: Candidate) -> Literal["dropped"] | None:
-        parent, partition = candidate.parent.relation, candidate.partition
-        await rows(connection, "lock_parent", parent=parent.identifier)
-        if not await _is_as_found(connection, candidate):
-            return None
-        await rows(connection, "drop_partition", partition=partition.relation.identifier)
-        return "dropped"
-
-    async def _empty(self, connection: owlrunner.Connection, candidate: Candidate) -> Literal["emptied"] | None:
-        identifier = candidate.partition.relation.identifier
-        if not await _has_rows(connection, candidate):
-            return None
-        await rows(connection, "lock_partition", partition=identifier)
-        if not await _is_as_found(connection, candidate):
-            return None
-        await rows(connection, "empty_partition", partition=identifier)
-        return "emptied"
+        report.size = await _size(self.units)
+        action, names = ("emptied", report.emptied) if stays else ("dropped", report.dropped)
+        names.append(candidate.label)
+        report.audit.append(
+            {
+                "partition": candidate.label,
+                "action": action,
+                "from": as_bound(candidate.start),
+                "to": as_bound(candidate.end),
+                "freed_bytes": max(before - report.size, 0),
+            }
+        )
+        self.units.ctx.log.info("%s %s, %d bytes less", action, candidate.label, before - report.size)
 
 
-async def _has_rows(connection: owlrunner.Connection, candidate: Candidate) -> bool:
-    ((has_rows,),) = await rows(connection, "has_rows", partition=candidate.partition.relation.identifier)
-    return bool(has_rows)
+async def _remove(connection: owlrunner.Connection, candidate: Candidate, stays: bool) -> bool:
+    """Empty the partition if it stays, else drop it. False where there is nothing to remove any more."""
+    partition = candidate.partition.relation
+    if stays:
+        ((rows_take, _),) = await rows(connection, "partition_size", {"partition": partition.oid})
+        if not rows_take:
+            return False
+    else:
+        await rows(connection, "lock_parent", parent=candidate.parent.relation.identifier)
+    # While we hold the parent, all who write wait: then we wait for nobody.
+    wait = sql.SQL("" if stays else "nowait")
+    await rows(connection, "lock_partition", partition=partition.identifier, wait=wait)
+    if not await _is_as_found(connection, candidate):
+        return False
+    await rows(connection, "empty_partition" if stays else "drop_partition", partition=partition.identifier)
+    return True
 
 
 async def _is_as_found(connection: owlrunner.Connection, candidate: Candidate) -> bool:

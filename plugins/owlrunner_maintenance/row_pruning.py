@@ -9,13 +9,11 @@ import psycopg
 from psycopg import sql
 
 import owlrunner
+from owlrunner_maintenance.candidates import Candidate
 from owlrunner_maintenance.queries import changed, rows
 from owlrunner_maintenance.space import MARGIN, Space, measure
 from owlrunner_maintenance.tables import Partition
-from owlrunner_maintenance.units import IN_THE_WAY, LockBusy, Units, reason_of
-
-_GONE = psycopg.errors.UndefinedTable
-_LEAVE_ALONE: tuple[type[psycopg.Error], ...] = (*IN_THE_WAY, _GONE)
+from owlrunner_maintenance.units import GONE, LockBusy, Units, reason_of
 
 
 @attrs.define
@@ -34,79 +32,83 @@ class Pruned:
 
 
 @attrs.frozen
-class Part:
-    """A plain partition to delete from, by its column of time."""
-
-    label: str
-    column: str
-    partition: Partition
-
-
-@attrs.frozen
 class RowPruning:
-    """Deletes from partitions, the oldest first, until enough space can be used again."""
+    """Deletes from plain partitions, the oldest first, until enough space can be used again.
+
+    What cannot be worked on is noted in ``failed`` with the reason, and passed over.
+    """
 
     units: Units
-    parts: Sequence[Part]
+    partitions: Sequence[Candidate]
     pruned: Pruned
     failed: dict[str, str]
 
     async def carry_out(self, excess: int) -> None:
         """Delete until ``excess`` bytes are free for new rows, counting what is free already; ``max_pruned_rows`` at most."""
-        spaces = [(part, await self._measure(part)) for part in self.parts]
+        spaces = await self._measure_all()
         needed = float(excess - self.pruned.reusable)
-        for part, space in spaces:
+        for candidate, space in spaces:
             wanted = min(_wanted(space, needed), self.units.settings.max_pruned_rows - self.pruned.deleted)
-            if space is None or wanted <= 0:
+            if wanted <= 0:
                 continue
             before = self.pruned.deleted
             try:
-                await self._delete(part, wanted)
-            except LockBusy as error:
-                self.failed[part.label] = str(error).removeprefix(f"{part.label}: ")
+                await self._delete(candidate, wanted)
             except psycopg.Error as error:
-                if self.units.connection.closed:
-                    raise
-                if not isinstance(error, _GONE):
-                    self.failed[part.label] = reason_of(error)
+                self._pass_over(candidate, error)
+            except LockBusy as error:
+                self.failed[candidate.label] = str(error).removeprefix(f"{candidate.label}: ")
             finally:
                 freed = (self.pruned.deleted - before) * space.bytes_per_row
-                self.pruned.reusable_in[part.label] += round(freed)
+                self.pruned.reusable_in[candidate.label] += round(freed)
                 needed -= freed
-            await self._vacuum(part.partition)
+            await self._vacuum(candidate.partition)
             # VACUUM gives back what lies at the end of a table: that is free, but no longer ours.
-            await self._measure(part)
+            await self._measure(candidate)
 
     async def plan(self, excess: int) -> int:
         """How many rows ``carry_out`` would delete."""
-        spaces = [await self._measure(part) for part in self.parts]
+        spaces = await self._measure_all()
         needed, to_go = float(excess - self.pruned.reusable), 0
-        for space in spaces:
+        for _, space in spaces:
             wanted = min(_wanted(space, needed), self.units.settings.max_pruned_rows - to_go)
-            if space is not None and wanted > 0:
-                to_go += wanted
-                needed -= wanted * space.bytes_per_row
+            to_go += wanted
+            needed -= wanted * space.bytes_per_row
         return to_go
 
-    async def _measure(self, part: Part) -> Space | None:
-        """The space of a partition; None for one that is locked or gone."""
+    def _pass_over(self, candidate: Candidate, error: psycopg.Error) -> None:
+        if self.units.connection.closed:
+            raise error
+        if not isinstance(error, GONE):
+            self.failed[candidate.label] = reason_of(error)
+        self.units.ctx.log.warning("%s is left alone: %s", candidate.label, reason_of(error))
+
+    async def _measure_all(self) -> list[tuple[Candidate, Space]]:
+        found = [(candidate, await self._measure(candidate)) for candidate in self.partitions]
+        return [(candidate, space) for candidate, space in found if space is not None]
+
+    async def _measure(self, candidate: Candidate) -> Space | None:
+        """The space of a partition; None for one that is passed over."""
 
         async def work(connection: owlrunner.Connection) -> Space:
-            return await measure(connection, part.partition)
+            return await measure(connection, candidate.partition)
 
         self.units.stop_if_cancelled()
         try:
             space = await self.units.once(work)
-        except _LEAVE_ALONE as error:
-            self.units.ctx.log.warning("%s is left alone: %s", part.label, reason_of(error))
+        except psycopg.Error as error:
+            self._pass_over(candidate, error)
             return None
-        self.pruned.reusable_in[part.label] = space.reusable
+        self.pruned.reusable_in[candidate.label] = space.reusable
         return space
 
-    async def _delete(self, part: Part, wanted: int) -> None:
+    async def _delete(self, candidate: Candidate, wanted: int) -> None:
         """Delete the oldest rows of one partition, batch by batch; what was deleted is in the audit however it ends."""
-        label = part.label
-        parts = {"partition": part.partition.relation.identifier, "column": sql.Identifier(part.column)}
+        label = candidate.label
+        parts = {
+            "partition": candidate.partition.relation.identifier,
+            "column": sql.Identifier(candidate.parent.column),
+        }
 
         async def look(connection: owlrunner.Connection) -> list[tuple[Any, ...]]:
             return await rows(connection, "oldest_rows", {"rows": wanted}, **parts)
@@ -130,6 +132,7 @@ class RowPruning:
             if start == 0:
                 self.pruned.audit.append(entry)
             self.units.ctx.progress(start + len(batch), len(oldest), f"{label}: {entry['rows']:,} rows deleted")
+        self.units.ctx.log.info("deleted %s rows of %s, until %s", entry["rows"], label, entry["until"])
 
     async def _vacuum(self, partition: Partition) -> None:
         """Free the space for new rows. Autovacuum would do it, some time."""
@@ -142,8 +145,8 @@ class RowPruning:
             self.units.ctx.log.warning("vacuum of %s: %s", partition.relation.name, reason_of(error))
 
 
-def _wanted(space: Space | None, needed: float) -> int:
+def _wanted(space: Space, needed: float) -> int:
     """How many rows of a partition have to go to make ``needed`` bytes free."""
-    if space is None or not space.rows or needed <= 0:
+    if not space.rows or needed <= 0:
         return 0
     return min(space.rows, math.ceil((needed + space.total * MARGIN) / space.bytes_per_row))

@@ -137,7 +137,7 @@ class MaintenanceSettings:
     """How often a lock is tried for, with growing pauses of up to two seconds."""
     batch_rows: int = attrs.field(default=1000, validator=_between(1, 1_000_000))
     """How many rows one DELETE takes."""
-    max_pruned_rows: int = attrs.field(default=100_000, validator=_between(1, 10_000_000))
+    max_pruned_rows: int = attrs.field(default=100_000, validator=_between(1, 1_000_000))
     """How many rows db_pruning deletes in one run when there is no old partition left to drop."""
 
     def __attrs_post_init__(self) -> None:

@@ -19,6 +19,8 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 """Seconds between two tries."""
 
+GONE: tuple[type[psycopg.Error], ...] = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
+"""What was there at first has been dropped or renamed by somebody else."""
 IN_THE_WAY: tuple[type[psycopg.Error], ...] = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 

@@ -1,8 +1,11 @@
 """What tests of the bundled plugins may ask for."""
 
-from collections.abc import Iterator
+import logging
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
+from typing import TypeAlias
 
 import psycopg
 import pytest
@@ -13,6 +16,8 @@ from owlrunner.storage.migrations import migrate, wanted_migrations
 from owlrunner.storage.postgres import Database
 from tests.conftest import _fresh_database
 from tests.plugins.maintenance_world import APP, NOW, OTHER_APP, World, catalog
+
+OnRetry: TypeAlias = Callable[[Callable[[], object]], None]
 
 TEMPLATE = "maintenance_template"
 MILLION = "million_events_template"
@@ -92,3 +97,33 @@ def million_events(postgres_url: str, million_events_template: str) -> Iterator[
     """A fresh database in which it is NOW, with a million events, half of them APP's and half OTHER_APP's."""
     for url in _fresh_database(postgres_url, million_events_template):
         yield from opened(url)
+
+
+@pytest.fixture
+def auckland(maintained: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A process and a database that live half a day ahead of UTC."""
+    name = maintained.one("select current_database()")
+    maintained.sql(f"alter database {name} set timezone = 'Pacific/Auckland'")
+    maintained.sql("set timezone = 'Pacific/Auckland'")
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    time.tzset()
+    yield maintained
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def on_retry() -> Iterator[OnRetry]:
+    """Gives a way to do something at the moment when a job finds a lock taken and is about to try again."""
+    listener = logging.Handler()
+    logger = logging.getLogger("owlrunner.run")
+
+    def register(action: Callable[[], object]) -> None:
+        listener.emit = lambda record: "trying again" in record.getMessage() and action()  # type: ignore[method-assign,assignment]
+        logger.addHandler(listener)
+
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    yield register
+    logger.removeHandler(listener)
+    logger.setLevel(level)

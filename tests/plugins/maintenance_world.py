@@ -1,6 +1,7 @@
 """What tests of the maintenance jobs hold in their hands: a database with months of events, a clock, and writers."""
 
 import contextlib
+import re
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -71,6 +72,36 @@ class World:
                 "select pg_get_expr(relpartbound, oid) from pg_class where oid = %s::regclass", partition
             )
         return text.removeprefix("FOR VALUES FROM ")
+
+    def add_months(self, *months: str, parent: str = "events", rows: int = 0) -> None:
+        """Partitions for these months (``2024_01``), each with so many events, an hour apart from its beginning on."""
+        for month in months:
+            start = f"timestamptz '{month.replace('_', '-')}-01 00:00+00'"
+            end = f"({start} at time zone 'UTC' + interval '1 month') at time zone 'UTC'"
+            self.sql(f"create table {parent}_{month} partition of {parent} for values from ({start}) to ({end})")
+            self.fill(f"{parent}_{month}", start, rows)
+
+    def fill(self, table: str, start: str, rows: int) -> None:
+        """So many events, a minute apart; what else their table wants is found in its columns."""
+        special = {
+            "events": ("level", "message"),
+            "metric_events": ("phase", "metric_slug"),
+            "funnel_events": ("step_name", "message"),
+        }
+        first, second = special[re.sub(r"_\d.*", "", table)]
+        value = {"level": "info", "phase": "start"}.get(first, "step")
+        self.sql(
+            f"insert into {table} (app_id, session_id, {first}, {second}, timestamp)"
+            f" select %s, gen_random_uuid(), '{value}', 'event ' || n, {start} + n * interval '1 minute'"
+            f" from generate_series(1, {rows}) n",
+            APP,
+        )
+
+    @property
+    def size(self) -> int:
+        """What the database takes, in bytes."""
+        size: int = self.one("select pg_database_size(current_database())")
+        return size
 
     def add_event(self, when: datetime | str, message: str = "x", app: str = APP) -> None:
         """One event comes in."""

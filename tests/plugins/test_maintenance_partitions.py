@@ -1,8 +1,6 @@
 """partition_creation: the months are there before they are needed, whoever made them, and nobody who writes waits."""
 
-import logging
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +10,7 @@ import trio
 
 from owlrunner_maintenance.settings import MaintenanceSettings
 from tests.conftest import _fresh_database
-from tests.plugins.conftest import migrated, opened
+from tests.plugins.conftest import OnRetry, migrated, opened
 from tests.plugins.maintenance_world import APP, NOW, World
 
 TABLES = ("events", "metric_events", "funnel_events")
@@ -154,19 +152,6 @@ async def test_a_new_database_takes_events_at_once(new: World) -> None:
     assert new.one("select count(*) from events") == 1
 
 
-@pytest.fixture
-def auckland(maintained: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A process and a database that live half a day ahead of UTC."""
-    name = maintained.one("select current_database()")
-    maintained.sql(f"alter database {name} set timezone = 'Pacific/Auckland'")
-    maintained.sql("set timezone = 'Pacific/Auckland'")
-    monkeypatch.setenv("TZ", "Pacific/Auckland")
-    time.tzset()
-    yield maintained
-    monkeypatch.undo()
-    time.tzset()
-
-
 @pytest.mark.parametrize("now", [datetime(2024, 5, 31, 23, 59, tzinfo=UTC), datetime(2024, 5, 1, tzinfo=UTC)])
 async def test_months_are_utc_wherever_the_server_lives(auckland: World, now: datetime) -> None:
     """Neither the process's time zone nor the database's moves a month or its bounds."""
@@ -260,26 +245,18 @@ async def test_writers_and_readers_are_no_hindrance(maintained: World) -> None:
     assert maintained.one("select count(*) from events") == 1
 
 
-@pytest.fixture
-def on_retry() -> Iterator[Callable[[Callable[[], object]], None]]:
-    """Gives a way to do something at the moment when a job finds a lock taken and is about to try again."""
-    listener = logging.Handler()
-    logger = logging.getLogger("owlrunner.run")
-
-    def register(action: Callable[[], object]) -> None:
-        listener.emit = lambda record: "trying again" in record.getMessage() and action()  # type: ignore[method-assign,assignment]
-        logger.addHandler(listener)
-
-    level = logger.level
-    logger.setLevel(logging.INFO)
-    yield register
-    logger.removeHandler(listener)
-    logger.setLevel(level)
+async def test_a_locked_partition_is_no_hindrance(maintained: World) -> None:
+    """The months beside one that somebody has locked are made without waiting for them."""
+    maintained.add_months("2024_05")
+    with maintained.somebody() as somebody:
+        somebody.execute("lock table events_2024_05 in access exclusive mode")
+        result = await maintained.result(
+            "partition_creation", partitioned_tables=[{"table": "events"}], lock_tries=1, lock_timeout=0.01
+        )
+    assert (len(result["created"]), result["existing"]) == (3, 1)
 
 
-async def test_a_lock_that_is_given_back_is_waited_for(
-    maintained: World, on_retry: Callable[[Callable[[], object]], None]
-) -> None:
+async def test_a_lock_that_is_given_back_is_waited_for(maintained: World, on_retry: OnRetry) -> None:
     """A table that somebody has locked is tried again, and done once they are through."""
     with maintained.somebody() as somebody:
         somebody.execute("lock table events in access exclusive mode")

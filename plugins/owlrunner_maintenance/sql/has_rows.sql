@@ -1,2 +1,0 @@
--- Whether there is anything to empty.
-select exists (select from {partition});
