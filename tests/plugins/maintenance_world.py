@@ -3,12 +3,14 @@
 import contextlib
 import re
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import attrs
 import psycopg
+import trio
 
 import owlrunner.testing
 import owlrunner_maintenance
@@ -150,18 +152,38 @@ class Written:
     """What the writers have done."""
 
     messages: list[str] = attrs.field(factory=list)
-    errors: list[Exception] = attrs.field(factory=list)
+    """Of the events that were taken."""
+    moment_of: dict[str, datetime] = attrs.field(factory=dict)
+    """Message → the event's time."""
+    refused: list[tuple[datetime, Exception]] = attrs.field(factory=list)
+    longest_wait: float = 0.0
+    """Seconds that one event has waited to be taken or refused."""
+    begun: threading.Event = attrs.field(factory=threading.Event)
+
+    @property
+    def errors(self) -> list[Exception]:
+        """Why events were refused."""
+        return [error for _, error in self.refused]
+
+    async def has_begun(self) -> None:
+        """Wait until a writer has written an event of each time."""
+        await trio.to_thread.run_sync(self.begun.wait)
 
 
 def _write(url: str, name: str, moments: tuple[datetime, ...], written: Written, stop: threading.Event) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         number = 0
         while not stop.is_set() or number < len(moments):
-            message = f"{name}, {number}"
+            message, moment = f"{name}, {number}", moments[number % len(moments)]
+            written.moment_of[message] = moment
+            start = time.monotonic()
             try:
-                connection.execute(EVENT, (APP, message, moments[number % len(moments)]))
+                connection.execute(EVENT, (APP, message, moment))
             except psycopg.Error as error:
-                written.errors.append(error)
+                written.refused.append((moment, error))
             else:
                 written.messages.append(message)
+            written.longest_wait = max(written.longest_wait, time.monotonic() - start)
             number += 1
+            if number == len(moments):
+                written.begun.set()

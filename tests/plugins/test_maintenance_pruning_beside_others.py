@@ -166,3 +166,26 @@ async def test_a_cancel_while_waiting_for_a_lock(maintained: World, on_retry: On
         )
     assert (report.status, report.result["cancelled_at"], asked) == ("cancelled", 0, [])
     assert maintained.one("select count(*) from events") == 3
+
+
+async def test_who_writes_does_not_wait_for_who_reads_an_old_month(maintained: World) -> None:
+    """While somebody reads the partition that is to go, nobody who writes to another waits for them to be through."""
+    maintained.add_months("2024_01", "2024_05", rows=1)
+    with maintained.somebody() as reader, maintained.writers(NOW) as written:
+        reader.execute("select from only events_2024_01")
+        await written.has_begun()
+        report = await maintained.run("db_pruning", NOTHING_FITS, lock_timeout=5, lock_tries=2)
+    assert (report.status, written.refused) == ("failed", [])
+    assert written.longest_wait < 2.5
+
+
+async def test_who_writes_waits_no_longer_than_lock_timeout(maintained: World) -> None:
+    """Beside a transaction that has read the whole table and stays open, each try makes who writes wait for a moment only."""
+    maintained.add_months("2024_01", "2024_05", rows=1)
+    with maintained.somebody() as reader, maintained.writers(NOW) as written:
+        reader.execute("select from events")
+        await written.has_begun()
+        report = await maintained.run("db_pruning", NOTHING_FITS, lock_timeout=0.1, lock_tries=5)
+    assert (report.status, written.refused) == ("failed", [])
+    assert written.longest_wait < 1
+    assert set(written.messages) <= {message for (message,) in maintained.sql("select message from events")}
