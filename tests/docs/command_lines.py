@@ -22,6 +22,7 @@ from tests.docs.pages import ROOT
 ENDPOINT = "$OWLRUNNER_ENDPOINT"
 VARIABLES = {
     "DATABASE_URL",
+    "MAX_DATABASE_SIZE_GB",
     "PATH",
     "OWLRUNNER_API_KEY",
     "OWLRUNNER_CONFIG",

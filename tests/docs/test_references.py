@@ -22,6 +22,7 @@ from owlrunner.web.errors import STATUS
 from owlrunner.web.routes import ROUTES, Auth, Route, all_answers
 from owlrunner_email import EmailSettings
 from owlrunner_email.layout import LONGEST_VALUE
+from owlrunner_maintenance import MaintenanceSettings, PruningParams
 from owlrunner_revenuecat import SyncSettings
 from owlrunner_webhook import WebhookSettings
 from owlrunner_webhook.message import event
@@ -141,6 +142,36 @@ def check_keys(text: str, fields: "Iterable[attrs.Attribute[Any]]") -> None:
     wanted = [(field.name, toml_default(field), "float" in str(field.type)) for field in fields]
     told = [(row[0].strip("`"), row[1], row[2].startswith("Seconds ")) for row in rows(text, "key")]
     assert told == wanted
+
+
+def test_settings_of_the_maintenance_are_told() -> None:
+    """Each key that the page has is a setting with that default, and none of a job that the page tells in full is missing."""
+    page = reference("maintenance")
+    fields = {field.name: field for field in attrs.fields(MaintenanceSettings)}
+    told = {row[0].strip("`"): row[1] for row in rows(page, "key")}
+    # Tables in lists are told in words.
+    words = {"partitioned_tables", "linked_tables", "soft_deleted_roots", "soft_deleted_leaves"}
+    assert {key: shown for key, shown in told.items() if key not in words} == {
+        key: toml_default(fields[key]) for key in told if key not in words
+    }
+    assert fields.keys() - told.keys() <= words | {"deleted_at_column", "grace_days"}
+    assert "partitioned_tables" in told
+    assert names(page, "param") == [field.name for field in attrs.fields(PruningParams)]
+
+
+@pytest.mark.parametrize(
+    ("job", "inner"),
+    [
+        ("db_pruning", {"partition", "action", "from", "to", "freed_bytes", "skipped", "reason"}),
+        ("partition_creation", {"missing"}),
+    ],
+)
+def test_results_of_the_maintenance_are_told(job: str, inner: set[str]) -> None:
+    """Every key that a result has stands in the page's table, and no other."""
+    told = set(names(section(reference("maintenance"), f"### The result of `{job}`"), "result"))
+    code = (ROOT / "plugins" / "owlrunner_maintenance" / f"{job}.py").read_text("utf-8")
+    in_results = {one or other for one, other in re.findall(r'^ +"(\w+)": |result\["(\w+)"\]', code, re.MULTILINE)}
+    assert told - {"<table>"} == in_results - inner
 
 
 def test_the_example_configuration_is_the_defaults() -> None:
