@@ -1,7 +1,8 @@
 """Maintenance for OwlRunner: the system jobs that keep a PostgreSQL database in shape.
 
 ``partition_creation`` makes partitions before they are needed, ``db_pruning`` removes the oldest data when the database
-outgrows its limit, and ``soft_delete_cleanup`` removes for good what was deleted and not restored.
+outgrows its limit, ``soft_delete_cleanup`` removes for good what was deleted and not restored, and ``run_retention`` deletes
+runs that ended long ago.
 """
 
 import os
@@ -13,14 +14,17 @@ import attrs
 import owlrunner
 from owlrunner_maintenance.db_pruning import SKIPPED, prune
 from owlrunner_maintenance.partition_creation import create_partitions
+from owlrunner_maintenance.run_retention import KEEPS_ALL, forget
 from owlrunner_maintenance.settings import MaintenanceSettings
 from owlrunner_maintenance.soft_delete_cleanup import clean_up
 
 __all__ = [
     "MaintenanceSettings",
     "PruningParams",
+    "RetentionParams",
     "db_pruning_job",
     "partition_creation_job",
+    "run_retention_job",
     "soft_delete_cleanup_job",
 ]
 
@@ -37,6 +41,19 @@ class PruningParams:
 
     max_size_bytes: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(0)))
     """The limit for this run; unset, the one of the settings. 0 is none."""
+    dry_run: bool = False
+    """Only tell what would go."""
+
+
+@attrs.frozen
+class RetentionParams:
+    """What a run of run_retention may be given."""
+
+    older_than_days: int | None = attrs.field(
+        default=None,
+        validator=attrs.validators.optional(attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(36_500))),
+    )
+    """The age for this run; unset, the one of the settings. 0 keeps everything."""
     dry_run: bool = False
     """Only tell what would go."""
 
@@ -118,9 +135,39 @@ def partition_creation_job(settings: MaintenanceSettings) -> owlrunner.AnyJobTyp
     return partition_creation
 
 
+def run_retention_job(settings: MaintenanceSettings) -> owlrunner.AnyJobType:
+    """The job type, holding the settings of the server that runs it."""
+
+    def days_of(params: RetentionParams) -> int:
+        return settings.retention_days if params.older_than_days is None else params.older_than_days
+
+    def off(params: RetentionParams) -> str:
+        return "" if days_of(params) else "nothing is too old (retention_days is 0, or older_than_days in its params)"
+
+    @owlrunner.job_type(
+        scope="system",
+        label="Run Retention",
+        default_schedule="30 2 * * *",
+        off=off,
+        timeout=LONGEST_RUN,
+        cancel_grace=CANCEL_GRACE,
+        on_restart="requeue",
+    )
+    async def run_retention(ctx: owlrunner.JobContext, params: RetentionParams) -> dict[str, object]:
+        """Delete runs that ended long ago, with their logs and notifications, and old fires of schedules.
+
+        Returns ``runs``, ``logs``, ``notifications``, ``fires``, ``login_codes``, ``sign_ins`` and the ``cutoff``; without an
+        age ``skipped`` and ``reason``. Raises OwlRunnerError when others had a table locked for too long.
+        """
+        days = days_of(params)
+        return await forget(ctx, settings, days=days, dry_run=params.dry_run) if days else dict(KEEPS_ALL)
+
+    return run_retention
+
+
 @owlrunner.hookimpl
 def owlrunner_job_types(settings: owlrunner.Settings) -> list[owlrunner.AnyJobType]:
-    """Offer the three system jobs."""
+    """Offer the four system jobs."""
     size = os.environ.get(SIZE_VARIABLE)
     if not size:
         loaded = settings.load(MaintenanceSettings)
@@ -133,7 +180,12 @@ def owlrunner_job_types(settings: owlrunner.Settings) -> list[owlrunner.AnyJobTy
             if "max_database_size_gb" not in str(problem):
                 raise
             raise type(problem)(f"environment variable {SIZE_VARIABLE}: {problem}") from None
-    return [db_pruning_job(loaded), soft_delete_cleanup_job(loaded), partition_creation_job(loaded)]
+    return [
+        db_pruning_job(loaded),
+        soft_delete_cleanup_job(loaded),
+        partition_creation_job(loaded),
+        run_retention_job(loaded),
+    ]
 
 
 @owlrunner.hookimpl

@@ -33,7 +33,7 @@ def _size(_instance: object, attribute: "attrs.Attribute[Any]", value: float) ->
         raise ValueError(f"{attribute.name} must be a finite number of gigabytes, 0 or more, got {value!r}")
 
 
-def _between(least: int, most: int) -> Any:
+def _between(least: float, most: float) -> Any:
     return and_(ge(least), le(most))
 
 
@@ -130,6 +130,10 @@ class MaintenanceSettings:
     deleted_at_column: str = attrs.field(default="deleted_at", validator=_column)
     grace_days: int = attrs.field(default=7, validator=_between(0, 36_500))
     """How many days a soft-deleted row can still be restored."""
+    retention_days: int = attrs.field(default=90, validator=_between(0, 36_500))
+    """How many days runs are kept after their end, and fires of schedules; 0 keeps them for ever."""
+    retention_share: float = attrs.field(default=0.25, validator=_between(0.01, 1.0))
+    """The share of the time in which run_retention works; after each batch it leaves the database to others for the rest."""
     lock_timeout: float = attrs.field(default=0.5, validator=_seconds)
     """Seconds to wait for a lock, for which others may have to wait too. Below PostgreSQL's ``deadlock_timeout`` (1 s)
     it is always the maintenance that gives way in a deadlock, never the application."""
