@@ -9,12 +9,14 @@ import pytest
 import trio
 from psycopg import sql
 
+import owlrunner.testing
 from owlrunner.cron import Cron
 from owlrunner.job_run import RunStatus
 from owlrunner.plugins import Catalog
 from owlrunner.runtime.scheduler import Scheduler
 from owlrunner.schedule import Schedule
 from owlrunner.storage.wakeups import Bell
+from owlrunner_maintenance import MaintenanceSettings, run_retention_job
 from tests.promises.serving import Door, Serve, StartProcess
 
 START = datetime(2026, 1, 1, 0, 30, tzinfo=UTC)
@@ -159,6 +161,27 @@ async def test_a_changed_schedule_does_not_fire_for_the_past(door: Door, clock: 
     await clock.set(datetime(2026, 1, 1, 6, 0, tzinfo=UTC))
     await look_at_once([old, new])
     assert await fires(door) == [(6, "ran")]
+
+
+async def test_a_forgotten_fire_does_not_fire_again(
+    door: Door, clock: Clock, catalog: Catalog, database_url: str
+) -> None:
+    """When run_retention has deleted the record of fires, no server fires for them again, though it may look that far back."""
+    weekly = Schedule(
+        "weekly", "parallel", Cron.parse("0 0 * * 1"), missed="all", missed_window=timedelta(days=3650), overlap="queue"
+    )
+    (running,) = await schedulers(door, catalog, 1, weekly)
+    for days in range(7, 7 * 20, 7):
+        await clock.set(START + timedelta(days=days))
+        await running.look()
+    before = await door.sql("select fire_time from schedule_fires order by 1")
+    retention = run_retention_job(MaintenanceSettings(retention_share=1.0))
+    report = await owlrunner.testing.run(retention, {"older_than_days": 30}, database_url=database_url)
+    assert report.result["fires"] == 14
+    several = [running, *await schedulers(door, catalog, 2, weekly)]
+    await look_at_once(several)
+    assert await door.sql("select fire_time from schedule_fires order by 1") == before[14:]
+    assert await door.sql("select count(*) from job_runs") == [(len(before),)]
 
 
 async def test_the_next_look_is_at_the_next_fire_time(door: Door, clock: Clock, catalog: Catalog) -> None:
