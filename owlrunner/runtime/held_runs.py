@@ -8,7 +8,7 @@ import trio
 
 from owlrunner.errors import DatabaseTrouble
 from owlrunner.runtime.execution import Attempt, Cut
-from owlrunner.storage import job_runs
+from owlrunner.storage import attempts
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Bell
 
@@ -79,7 +79,7 @@ class HeldRuns:
             by_server.setdefault(attempt.server_id, []).append((run_id, number))
         for server_id, held in by_server.items():
             async with db.session() as session:
-                news = await job_runs.held_news(session, server_id, held)
+                news = await attempts.held_news(session, server_id, held)
             for item in news:
                 # It may have ended while we asked.
                 held_attempt = self._attempts.get((item.id, item.attempt))

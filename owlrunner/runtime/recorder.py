@@ -18,8 +18,8 @@ from owlrunner.decoding import storable_json
 from owlrunner.errors import DatabaseTrouble, StatementFailed
 from owlrunner.job_run import Outcome, Progress, RunStatus
 from owlrunner.runtime.execution import Attempt, final_progress
-from owlrunner.storage import job_runs
-from owlrunner.storage.job_runs import FinishedAttempt, progress_json
+from owlrunner.storage import attempts
+from owlrunner.storage.attempts import FinishedAttempt, progress_json
 from owlrunner.storage.postgres import Database, Session
 
 PROGRESS_INTERVAL = 0.25
@@ -162,7 +162,7 @@ class Recorder:
             server_id = self._lines[0].server_id
             batch = [line for line in self._lines[:MAX_BATCH] if line.server_id == server_id]
             try:
-                await job_runs.append_logs(
+                await attempts.append_logs(
                     session, server_id, ((one.run_id, one.attempt, one.line) for one in batch), time.monotonic()
                 )
             except StatementFailed as error:
@@ -177,7 +177,7 @@ class Recorder:
         while self._progress:
             server_id = next(iter(self._progress))[0]
             batch = [(key, value) for key, value in list(self._progress.items())[:MAX_BATCH] if key[0] == server_id]
-            await job_runs.save_progress(
+            await attempts.save_progress(
                 session, server_id, [(run_id, number, value) for (_, run_id, number), value in batch]
             )
             for key, _ in batch:
@@ -199,7 +199,7 @@ class Recorder:
             self._ended = [one for one in self._ended if id(one) not in stored]
 
     async def _finish(self, session: Session, server_id: UUID, batch: list[FinishedAttempt]) -> None:
-        written = await job_runs.finish(session, server_id, batch)
+        written = await attempts.finish(session, server_id, batch)
         if any(one.outcome.status is RunStatus.PENDING for one in batch):
             self._on_requeued()
         self._on_ended()

@@ -13,8 +13,8 @@ from owlrunner.job_type import AnyJobType
 from owlrunner.runtime.execution import Attempt, execute
 from owlrunner.runtime.held_runs import HeldRuns
 from owlrunner.runtime.recorder import Recorder
-from owlrunner.storage import job_runs
-from owlrunner.storage.job_runs import ClaimedRun
+from owlrunner.storage import attempts
+from owlrunner.storage.attempts import ClaimedRun
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Bell
 
@@ -93,12 +93,12 @@ class Worker:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + CLAIM_PATIENCE):
                 if self._unlimited:
                     count += self._start(
-                        await job_runs.claim_pending(session, server_id, self._unlimited, room), server_id, runs
+                        await attempts.claim_pending(session, server_id, self._unlimited, room), server_id, runs
                     )
                 for name, max_running in self._limited:
                     if room > count:
                         count += self._start(
-                            await job_runs.claim_limited(session, server_id, name, max_running, room - count),
+                            await attempts.claim_limited(session, server_id, name, max_running, room - count),
                             server_id,
                             runs,
                         )
@@ -108,7 +108,7 @@ class Worker:
         """Give back what was claimed in our name without our knowing. Only this loop claims, so nothing is on its way here."""
         known = [(attempt.ctx.run_id, attempt.ctx.attempt) for attempt in self._held] + self._recorder.unwritten
         async with self._db.session() as session:
-            released = await job_runs.release_unstarted(session, self._server_id(), known)
+            released = await attempts.release_unstarted(session, self._server_id(), known)
         for run_id in released:
             logger.warning("run %s was claimed by a statement whose answer was lost; it goes back", run_id)
 
@@ -117,7 +117,7 @@ class Worker:
         if self._held.room <= 0:
             return self._longest_sleep
         async with self._db.session() as session:
-            due = await job_runs.next_due(session, self._unlimited + [name for name, _ in self._limited])
+            due = await attempts.next_due(session, self._unlimited + [name for name, _ in self._limited])
         if due is None:
             return self._longest_sleep
         # What is due already but was not claimed waits for its job type's limit, or for another server's lock.

@@ -13,8 +13,9 @@ from owlrunner.errors import InvalidParams, PluginError
 from owlrunner.job_run import Outcome, RunStatus
 from owlrunner.job_type import Scope
 from owlrunner.schedules_file import load_schedules
-from owlrunner.storage import job_runs, servers
-from owlrunner.storage.job_runs import FinishedAttempt, NewRun
+from owlrunner.storage import attempts, job_runs, servers
+from owlrunner.storage.attempts import FinishedAttempt
+from owlrunner.storage.job_runs import NewRun
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.servers import Registration
 from tests.plugins.maintenance_world import NOW, World, catalog
@@ -424,9 +425,9 @@ async def work_beside(
         task_status.started(done)
         async for _ in told:
             answer = await job_runs.insert_pending(session, new, OperatorActor())
-            (claimed,) = await job_runs.claim_pending(session, server_id, ["live"], 1)
+            (claimed,) = await attempts.claim_pending(session, server_id, ["live"], 1)
             assert answer is not None
             assert (answer[0], answer[1].id) == (True, claimed.id)
             attempt = FinishedAttempt(claimed.id, claimed.attempt, Outcome(RunStatus.COMPLETED), None, None)
-            assert await job_runs.finish(session, server_id, [attempt]) == {claimed.id}
+            assert await attempts.finish(session, server_id, [attempt]) == {claimed.id}
             done.append(claimed.id)

@@ -7,8 +7,8 @@ import pytest
 
 from owlrunner.context import LogLine
 from owlrunner.job_run import Outcome, Progress, RunStatus
-from owlrunner.storage import job_runs, servers
-from owlrunner.storage.job_runs import FinishedAttempt
+from owlrunner.storage import attempts, servers
+from owlrunner.storage.attempts import FinishedAttempt
 from owlrunner.storage.servers import Registration
 from tests.promises.serving import Door, StartProcess
 
@@ -17,7 +17,7 @@ async def claim_as(door: Door, server_id: UUID, name: str, job_type: str) -> Non
     """Register a server and let it claim."""
     async with door.db.session() as session:
         await servers.register(session, Registration(server_id, name, "1", [job_type], 1, 30.0))
-        assert len(await job_runs.claim_pending(session, server_id, [job_type], 1)) == 1
+        assert len(await attempts.claim_pending(session, server_id, [job_type], 1)) == 1
 
 
 @pytest.mark.parametrize(("wrong_server", "wrong_attempt"), [(True, False), (False, True)])
@@ -30,9 +30,9 @@ async def test_a_late_write_changes_nothing(door: Door, wrong_server: bool, wron
     attempt = 7 if wrong_attempt else 1
     async with door.db.session() as session:
         late = FinishedAttempt(run_id, attempt, Outcome(RunStatus.COMPLETED), '{"late": true}', None)
-        assert await job_runs.finish(session, writer, [late]) == set()
-        await job_runs.save_progress(session, writer, [(run_id, attempt, Progress(1, 2))])
-        await job_runs.append_logs(session, writer, [(run_id, attempt, LogLine(1, 0.0, "info", "x", "late"))], 0.0)
+        assert await attempts.finish(session, writer, [late]) == set()
+        await attempts.save_progress(session, writer, [(run_id, attempt, Progress(1, 2))])
+        await attempts.append_logs(session, writer, [(run_id, attempt, LogLine(1, 0.0, "info", "x", "late"))], 0.0)
     run = await door.view(run_id)
     assert (run.status, run.result, run.progress) == (RunStatus.RUNNING, None, None)
     assert await door.sql("select count(*) from job_run_logs") == [(0,)]
@@ -45,7 +45,7 @@ async def test_a_buried_server_claims_nothing(door: Door) -> None:
     async with door.db.session() as session:
         await servers.register(session, Registration(server_id, "a", "1", ["polite"], 1, 30.0))
         await servers.leave(session, server_id)
-        assert await job_runs.claim_pending(session, server_id, ["polite"], 1) == []
+        assert await attempts.claim_pending(session, server_id, ["polite"], 1) == []
 
 
 async def test_a_server_that_was_away_too_long_loses_its_run(door: Door, server_process: StartProcess) -> None:

@@ -13,8 +13,8 @@ import owlrunner
 from owlrunner.config import NotificationsConfig
 from owlrunner.job_run import Outcome, RunStatus
 from owlrunner.plugins import Catalog, build_catalog
-from owlrunner.storage import job_runs, notifications
-from owlrunner.storage.job_runs import FinishedAttempt
+from owlrunner.storage import attempts, job_runs, notifications
+from owlrunner.storage.attempts import FinishedAttempt
 from tests.promises import promise_jobs
 from tests.promises.serving import PATIENCE, Door, LogEar, Serve
 
@@ -103,7 +103,7 @@ async def end(door: Door, run_id: UUID, status: RunStatus) -> None:
     error = "it broke" if status is RunStatus.FAILED else None
     async with door.db.session() as session:
         finished = FinishedAttempt(run_id, 1, Outcome(status, error=error), None, None)
-        assert await job_runs.finish(session, SERVER, [finished]) == {run_id}
+        assert await attempts.finish(session, SERVER, [finished]) == {run_id}
 
 
 async def by_finish(door: Door) -> UUID:
@@ -135,7 +135,7 @@ async def by_cancel_while_pending(door: Door) -> UUID:
 async def by_release_after_cancel(door: Door) -> UUID:
     run_id = await running(door, "polite", cancel_requested_at="now")
     async with door.db.session() as session:
-        assert await job_runs.release_unstarted(session, SERVER, []) == [run_id]
+        assert await attempts.release_unstarted(session, SERVER, []) == [run_id]
     return run_id
 
 

@@ -6,7 +6,7 @@ import trio
 
 from owlrunner.job_run import RunStatus
 from owlrunner.jobs import TriggerRequest
-from owlrunner.storage import job_runs, servers
+from owlrunner.storage import attempts, servers
 from owlrunner.storage.servers import Registration
 from tests.promises.serving import OPERATOR, Door, Serve, StartProcess
 
@@ -98,8 +98,8 @@ async def test_a_lost_answer_to_a_claim_loses_no_run(door: Door) -> None:
     server_id = uuid4()
     async with door.db.session() as session:
         await servers.register(session, Registration(server_id, "a", "1", ["parallel"], 5, 30.0))
-        assert len(await job_runs.claim_pending(session, server_id, ["parallel"], 5)) == 2
-        assert await job_runs.release_unstarted(session, server_id, [(known, 1)]) == [lost]
+        assert len(await attempts.claim_pending(session, server_id, ["parallel"], 5)) == 2
+        assert await attempts.release_unstarted(session, server_id, [(known, 1)]) == [lost]
     assert (await door.view(lost)).status is RunStatus.PENDING
     assert (await door.view(known)).status is RunStatus.RUNNING
 

@@ -1,0 +1,162 @@
+"""This is the room for attempts: a server claims them, writes what they tell and how they end, and asks what became of them.
+
+Every statement here names the server, and every write the attempt too: what is not ours any more is not touched.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from owlrunner.context import LogLine
+from owlrunner.decoding import storable_text
+from owlrunner.job_run import Outcome, Progress, RunStatus
+from owlrunner.storage.postgres import Session
+
+
+class ClaimedRun(NamedTuple):
+    """A run that has just become ours: what executing it needs, and no more."""
+
+    id: UUID
+    job_type: str
+    project_id: UUID | None
+    team_id: UUID | None
+    params: Any
+    attempt: int
+    max_attempts: int
+
+
+class FinishedAttempt(NamedTuple):
+    """An outcome on its way into the database. ``result`` and ``progress`` are JSON text."""
+
+    id: UUID
+    attempt: int
+    outcome: Outcome
+    result: str | None
+    progress: str | None
+
+
+class _Outcome(msgspec.Struct, omit_defaults=True):
+    """A finished attempt as finish.sql reads it."""
+
+    id: UUID
+    attempt: int
+    status: RunStatus
+    result: msgspec.Raw | None = None
+    error: str | None = None
+    progress: msgspec.Raw | None = None
+    retry_in: float = 0.0
+    relinquished: bool = False
+
+
+class News(NamedTuple):
+    """What happened to a held run behind its server's back."""
+
+    id: UUID
+    attempt: int
+    lost: bool
+    cancelled_by: str | None
+
+
+async def claim_pending(session: Session, server_id: UUID, job_types: Sequence[str], room: int) -> list[ClaimedRun]:
+    """Take up to ``room`` due runs of job types without a limit."""
+    rows = await session.rows("job_runs/claim_pending", {"server_id": server_id, "job_types": job_types, "room": room})
+    return [ClaimedRun._make(row) for row in rows]
+
+
+async def claim_limited(
+    session: Session, server_id: UUID, job_type: str, max_running: int, room: int
+) -> list[ClaimedRun]:
+    """Take up to ``room`` due runs of one job type, of which at most ``max_running`` may run on all servers together."""
+    async with session.transaction():
+        await session.rows("job_runs/lock_job_type", {"job_type": job_type})
+        row = await session.row("job_runs/count_running", {"job_type": job_type})
+        room = min(room, max_running - (row[0] if row else 0))
+        return await claim_pending(session, server_id, [job_type], room) if room > 0 else []
+
+
+async def next_due(session: Session, job_types: Sequence[str]) -> float | None:
+    """Seconds until the next pending run of these types is due, or None when there is none."""
+    row = await session.row("job_runs/next_due", {"job_types": job_types})
+    return row[0] if row is not None else None
+
+
+async def finish(session: Session, server_id: UUID, attempts: Sequence[FinishedAttempt]) -> set[UUID]:
+    """Write the outcomes of attempts that are still ours, and return the ids of those that were."""
+    outcomes = [
+        _Outcome(
+            one.id,
+            one.attempt,
+            one.outcome.status,
+            None if one.result is None else msgspec.Raw(one.result),
+            one.outcome.error,
+            None if one.progress is None else msgspec.Raw(one.progress),
+            one.outcome.retry_in,
+            one.outcome.relinquished,
+        )
+        for one in attempts
+    ]
+    params = {"server_id": server_id, "outcomes": msgspec.json.encode(outcomes).decode()}
+    return {row[0] for row in await session.rows("job_runs/finish", params)}
+
+
+async def save_progress(session: Session, server_id: UUID, latest: Sequence[tuple[UUID, int, Progress]]) -> None:
+    """Store the latest progress of (run, attempt)s that are still ours."""
+    await session.rows(
+        "job_runs/save_progress",
+        {
+            "server_id": server_id,
+            "ids": [run_id for run_id, _, _ in latest],
+            "attempts": [attempt for _, attempt, _ in latest],
+            "progresses": [progress_json(progress) for _, _, progress in latest],
+        },
+    )
+
+
+async def append_logs(
+    session: Session, server_id: UUID, lines: Iterable[tuple[UUID, int, LogLine]], monotonic_now: float
+) -> None:
+    """Store log lines of (run, attempt)s that are still ours."""
+    lines = list(lines)
+    await session.rows(
+        "logs/append",
+        {
+            "server_id": server_id,
+            "run_ids": [run_id for run_id, _, _ in lines],
+            "attempts": [attempt for _, attempt, _ in lines],
+            "seqs": [line.seq for _, _, line in lines],
+            "ages": [max(0.0, monotonic_now - line.monotonic) for _, _, line in lines],
+            "levels": [line.level for _, _, line in lines],
+            "loggers": [line.logger for _, _, line in lines],
+            "messages": [line.message for _, _, line in lines],
+        },
+    )
+
+
+async def held_news(session: Session, server_id: UUID, held: Sequence[tuple[UUID, int]]) -> list[News]:
+    """Which of these (run, attempt)s were lost, and for which was a cancel requested."""
+    params = {
+        "server_id": server_id,
+        "ids": [run_id for run_id, _ in held],
+        "attempts": [attempt for _, attempt in held],
+    }
+    return [News._make(row) for row in await session.rows("job_runs/held_news", params)]
+
+
+async def release_unstarted(session: Session, server_id: UUID, known: Sequence[tuple[UUID, int]]) -> list[UUID]:
+    """Give back the runs that stand in the server's name but are not among the (run, attempt)s that it knows."""
+    params = {
+        "server_id": server_id,
+        "ids": [run_id for run_id, _ in known],
+        "attempts": [attempt for _, attempt in known],
+    }
+    return [row[0] for row in await session.rows("job_runs/release_unstarted", params)]
+
+
+def progress_json(progress: Progress) -> str:
+    """Progress as it is stored: ``message`` is left out when there is none."""
+    value: dict[str, Any] = {"processed": progress.processed, "total": progress.total}
+    if progress.message:
+        value["message"] = storable_text(progress.message)
+    return msgspec.json.encode(value).decode()
