@@ -6,6 +6,7 @@ from uuid import UUID
 
 import attrs
 from psycopg import sql
+from psycopg.abc import AdaptContext
 
 INDEX_ROOM = 63
 """Bytes of a name that PostgreSQL keeps; it cuts off the rest, and two names may become one."""
@@ -14,6 +15,14 @@ _PARTITION_SUFFIX = "_2026_12_99"
 
 RootId = str | int | UUID
 """The primary key of a row that can be soft-deleted."""
+
+
+class Name(sql.Identifier):
+    """A name in a query, behind those that it belongs to."""
+
+    def as_bytes(self, context: AdaptContext | None = None) -> bytes:
+        """Quote it; psycopg takes a percent sign for the beginning of a parameter."""
+        return super().as_bytes(context).replace(b"%", b"%%")
 
 
 @attrs.frozen
@@ -43,9 +52,9 @@ class Relation:
     name: str = attrs.field(eq=False)
 
     @property
-    def identifier(self) -> sql.Identifier:
+    def identifier(self) -> Name:
         """The table with its schema, so that no search path can turn it into another."""
-        return sql.Identifier(self.schema, self.name)
+        return Name(self.schema, self.name)
 
 
 def problem_with_name(name: str, *, most_parts: int) -> str:

@@ -7,7 +7,7 @@ from psycopg import sql
 import owlrunner
 from owlrunner_maintenance.indexes import missing_indexes
 from owlrunner_maintenance.months import Month, Span, as_bound, gaps
-from owlrunner_maintenance.names import Names, Relation
+from owlrunner_maintenance.names import Name, Names, Relation
 from owlrunner_maintenance.queries import columns, rows
 from owlrunner_maintenance.settings import MaintenanceSettings, PartitionedTable
 from owlrunner_maintenance.tables import PLAIN, Parent, Partition, find_parent, now, partitions
@@ -139,10 +139,8 @@ async def _create(
     """Make one partition with its indexes, in the transaction under way; return its name."""
     schema = parent.relation.schema
     name = await _free_name(connection, schema, f"{parent.relation.name}_{month}")
-    partition = sql.Identifier(schema, name)
-    tablespace = (
-        sql.SQL("tablespace {}").format(sql.Identifier(parent.tablespace)) if parent.tablespace else sql.SQL("")
-    )
+    partition = Name(schema, name)
+    tablespace = sql.SQL("tablespace {}").format(Name(parent.tablespace)) if parent.tablespace else sql.SQL("")
     await rows(
         connection,
         "create_table_like",
@@ -151,7 +149,7 @@ async def _create(
         tablespace=tablespace,
     )
     for suffix, indexed in table.indexes.items():
-        index = sql.Identifier(f"{name}_{suffix}")
+        index = Name(f"{name}_{suffix}")
         await rows(connection, "create_index", index=index, partition=partition, columns=columns(indexed))
     await rows(
         connection,
@@ -184,7 +182,7 @@ async def _complete_indexes(units: Units, report: _Report, table: PartitionedTab
         units.ctx.log.info("creating index %s", name)
         try:
             if leftover:
-                await rows(units.connection, "drop_index_concurrently", index=sql.Identifier(relation.schema, name))
+                await rows(units.connection, "drop_index_concurrently", index=Name(relation.schema, name))
             await _create_index(units.connection, relation, name, table.indexes[suffix])
         except psycopg.Error as error:
             if units.connection.closed:
@@ -201,7 +199,7 @@ async def _create_index(
     await rows(
         connection,
         "create_index_concurrently",
-        index=sql.Identifier(name),
+        index=Name(name),
         partition=relation.identifier,
         columns=columns(indexed),
     )

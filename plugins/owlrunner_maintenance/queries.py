@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import sql
 
 import owlrunner
+from owlrunner_maintenance.names import Name
 
 Params = Mapping[str, Any]
 
@@ -27,7 +28,7 @@ async def rows(
     connection: owlrunner.Connection, name: str, params: Params | None = None, **parts: sql.Composable
 ) -> list[tuple[Any, ...]]:
     """Run one query and return its rows."""
-    cursor = await connection.execute(query(name, **parts), params)
+    cursor = await connection.execute(query(name, **parts), params or {})
     return await cursor.fetchall() if cursor.description is not None else []
 
 
@@ -35,10 +36,10 @@ async def changed(
     connection: owlrunner.Connection, name: str, params: Params | None = None, **parts: sql.Composable
 ) -> int:
     """Run one query and return how many rows it changed."""
-    cursor = await connection.execute(query(name, **parts), params)
+    cursor = await connection.execute(query(name, **parts), params or {})
     return max(cursor.rowcount, 0)
 
 
 def columns(names: tuple[str, ...]) -> sql.Composed:
     """A list of columns."""
-    return sql.SQL(", ").join(map(sql.Identifier, names))
+    return sql.SQL(", ").join(map(Name, names))

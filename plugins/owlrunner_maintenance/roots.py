@@ -1,19 +1,30 @@
 """This is the room for removing one soft-deleted root with all that hangs on it, unless it was restored meanwhile."""
 
 from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import psycopg
 from psycopg import sql
 
 import owlrunner
-from owlrunner_maintenance.foreign_keys import Below, Chain
-from owlrunner_maintenance.names import Names, Relation
+from owlrunner_maintenance.foreign_keys import Below, ForeignKey
+from owlrunner_maintenance.names import Name, Relation
 from owlrunner_maintenance.queries import changed, columns, query, rows
 from owlrunner_maintenance.settings import LinkedTable
-from owlrunner_maintenance.units import Units
+from owlrunner_maintenance.units import MaintenanceFailed, Units
+
+T = TypeVar("T")
+
+LOOK_AHEAD = 100_000
+"""For how many rows one look finds the places, from which batches then delete."""
+
+Place = tuple[int, str]
+"""Where a locked row is: its table's ``oid`` and its ``ctid`` there."""
+Going = dict[Relation, set[Place]]
+"""The rows that go with a root, as far as they must be known."""
 
 
 @attrs.frozen
@@ -25,7 +36,7 @@ class RootTable:
     relation: Relation
     key: str
     """The one column of its primary key."""
-    below: tuple[Below, ...]
+    below: Below
 
 
 @attrs.frozen
@@ -33,10 +44,14 @@ class Linked:
     """A linked table that exists."""
 
     settings: LinkedTable
-    root: RootTable
+    root: Relation
+    root_key: str
     relation: Relation
-    leaves: tuple[Relation, ...]
-    """Where its rows are stored: its partitions, or itself."""
+
+    @property
+    def parts(self) -> dict[str, sql.Composable]:
+        """What queries about it need."""
+        return {"table": self.relation.identifier, "column": Name(self.settings.column)}
 
 
 @attrs.frozen
@@ -58,151 +73,163 @@ class Removal:
     units: Units
     cutoff: datetime
     linked: tuple[Linked, ...]
+    tell: Callable[[str], None]
+    """Takes a line about what was done."""
 
     async def remove(self, root: Root, removed: Counter[str]) -> bool:
-        """Remove one root and count what went; False if it is not there any more, or not to go any more."""
-        if not await self._remove_batches(root, removed):
-            return False
+        """Remove one root and count what went; False if it is not there any more, or not to go any more.
 
-        async def work(connection: owlrunner.Connection) -> Counter[str] | None:
-            return await self._remove_root(connection, root)
-
-        went = await self.units.patiently(str(root), work)
-        if went is None:
-            return False
-        removed.update(went)
-        return True
-
-    async def _remove_batches(self, root: Root, removed: Counter[str]) -> bool:
-        """Remove what may be millions of rows, a batch per transaction, for as long as the root is still to go."""
+        Raises psycopg.Error, LockBusy or MaintenanceFailed when it could not be removed: then it is whole, but for what went in
+        batches.
+        """
         for linked in self.linked:
-            if not linked.settings.batches:
-                continue
-            ids = await self._linked_ids(root, linked)
-            for leaf in linked.leaves if ids else ():
-                while True:
-                    deleted = await self._remove_batch(root, linked, leaf, ids)
-                    if deleted is None:
-                        return False
-                    if not deleted:
-                        break
-                    removed[linked.relation.name] += deleted
-                    self._tell(root, linked, removed)
+            in_batches = linked.settings.batches and linked.root in root.table.below.spine
+            if in_batches and not await self._remove_batches(root, linked, removed):
+                return False
+        went = await self._unit(root, "update", lambda connection, going: self._remove_root(connection, root, going))
+        removed.update(went)
+        return went is not None
+
+    async def is_there(self, root: Root) -> bool:
+        """Whether a root is there, to go or not."""
+        return await self.units.patiently(str(root), lambda connection: _is_there(connection, root))
+
+    async def _remove_batches(self, root: Root, linked: Linked, removed: Counter[str]) -> bool:
+        """Remove what may be millions of rows, a batch per transaction; False once the root is not to go any more."""
+        name, step = linked.relation.name, self.units.settings.batch_rows
+        most = max(step, LOOK_AHEAD)
+
+        async def look(connection: owlrunner.Connection, going: Going) -> list[tuple[Any, ...]]:
+            params = {"ids": await _ids(connection, linked, going), "batch": step, "rows": most}
+            return await rows(connection, "linked_places", params, **linked.parts) if params["ids"] else []
+
+        deleted = most
+        # A look that was not full was the last: what comes in meanwhile goes with the root, else a busy writer kept us here.
+        while deleted == most:
+            found = await self._unit(root, "share", look)
+            if found is None:
+                return False
+            deleted = 0
+            for schema, table, places in found:
+                batch = await self._remove_batch(root, linked, Name(schema, table), places)
+                if batch is None:
+                    return False
+                deleted += batch
+                removed[name] += batch
+                self.tell(f"{root}: {removed[name]:,} rows of {linked.settings.table} deleted so far")
         return True
 
-    def _tell(self, root: Root, linked: Linked, removed: Counter[str]) -> None:
-        progress = self.units.ctx.last_progress
-        if progress is not None:
-            message = f"{root}: {removed[linked.relation.name]:,} rows of {linked.settings.table} deleted so far"
-            self.units.ctx.progress(progress.processed, progress.total, message)
-
-    async def _linked_ids(self, root: Root, linked: Linked) -> list[Any]:
-        async def work(connection: owlrunner.Connection) -> list[Any]:
-            return await self._ids(connection, root, linked.root)
-
-        return await self.units.once(work)
-
-    async def _remove_batch(self, root: Root, linked: Linked, leaf: Relation, ids: list[Any]) -> int | None:
-        """Delete one batch and return its rows; None when the root is not to go any more."""
-
-        async def work(connection: owlrunner.Connection) -> int | None:
-            if not await self._still_goes(connection, root, "hold_root"):
-                return None
-            return await changed(
-                connection,
-                "delete_linked_batch",
-                {"ids": ids, "rows": self.units.settings.batch_rows},
-                table=leaf.identifier,
-                column=sql.Identifier(linked.settings.column),
-            )
+    async def _remove_batch(self, root: Root, linked: Linked, stored_in: Name, places: str) -> int | None:
+        async def work(connection: owlrunner.Connection, going: Going) -> int:
+            # Asked again each time: what was moved away from the root in the meantime keeps its rows.
+            params = {"ids": await _ids(connection, linked, going), "places": places}
+            return await changed(connection, "delete_linked_batch", params, **(linked.parts | {"table": stored_in}))
 
         try:
-            return await self.units.patiently(str(root), work)
+            return await self._unit(root, "share", work)
         except psycopg.errors.UndefinedTable:
             # The partition was dropped meanwhile, and its rows with it.
             return 0
 
-    async def _remove_root(self, connection: owlrunner.Connection, root: Root) -> Counter[str] | None:
-        """The root's transaction: children first, then the root."""
-        if not await self._still_goes(connection, root, "lock_root"):
-            return None
-        went: Counter[str] = Counter()
-        for linked in self.linked:
-            # Those in batches too: some may have come in since.
-            ids = await self._ids(connection, root, linked.root)
-            if ids:
-                went[linked.relation.name] += await changed(
-                    connection,
-                    "delete_linked",
-                    {"ids": ids},
-                    table=linked.relation.identifier,
-                    column=sql.Identifier(linked.settings.column),
-                )
-        for table, chains in root.table.below:
-            for chain in chains:
-                went[table.name] += await changed(
-                    connection,
-                    "delete_below",
-                    {"id": root.id},
-                    table=table.identifier,
-                    columns=columns(chain[-1].child_columns),
-                    above=_above(root.table, chain[:-1], chain[-1].parent_columns),
-                )
-        key = sql.Identifier(root.table.key)
-        went[root.table.relation.name] += await changed(
-            connection, "delete_root", {"id": root.id}, root=root.table.relation.identifier, key=key
-        )
-        return went
+    async def _remove_root(self, connection: owlrunner.Connection, root: Root, going: Going) -> Counter[str]:
+        """The root's transaction: first what refuses, last the root."""
+        ids = [(linked, await _ids(connection, linked, going)) for linked in self.linked]
+        went = await _delete_linked(connection, ids)
+        for table in root.table.below.order:
+            for key in root.table.below.hanging:
+                if key.child == table:
+                    at = _at(going.get(key.parent, ()))
+                    went[table.name] += await changed(connection, "delete_hanging", at, **_names(key))
+            if places := going.get(table):
+                parts = {"table": table.identifier, "at_places": query("at_places")}
+                await changed(connection, "delete_at_places", _at(places), **parts)
+                # In a circle PostgreSQL's cascade may have been there first.
+                went[table.name] += len(places)
+        if await _is_there(connection, root):
+            raise MaintenanceFailed("the database has kept it: a trigger or a rule stands in the way")
+        # Those who write without a lock on what their rows belong to may have written meanwhile.
+        return went + await _delete_linked(connection, ids)
 
-    async def _still_goes(self, connection: owlrunner.Connection, root: Root, how: str) -> bool:
+    async def _unit(
+        self, root: Root, strength: str, work: Callable[[owlrunner.Connection, Going], Awaitable[T]]
+    ) -> T | None:
+        """Do a unit of work on a root that is locked and all that goes with it; None when it is not to go any more."""
+
+        async def locked(connection: owlrunner.Connection) -> T | None:
+            going = await self._lock(connection, root, sql.SQL(strength))
+            return None if going is None else await work(connection, going)
+
+        return await self.units.patiently(str(root), locked)
+
+    async def _lock(self, connection: owlrunner.Connection, root: Root, strength: sql.SQL) -> Going | None:
+        """Lock a root, then downwards whatever of the spine hangs on it, so that nothing can come in between or leave."""
         found = await rows(
             connection,
-            how,
+            "lock_root",
             {"id": root.id, "cutoff": self.cutoff},
             root=root.table.relation.identifier,
-            key=sql.Identifier(root.table.key),
-            deleted_at=sql.Identifier(self.units.settings.deleted_at_column),
+            key=Name(root.table.key),
+            deleted_at=Name(self.units.settings.deleted_at_column),
+            strength=strength,
         )
-        return bool(found)
-
-    async def _ids(self, connection: owlrunner.Connection, root: Root, wanted: RootTable) -> list[Any]:
-        """The keys of the rows of ``wanted`` that go with the root."""
-        if wanted.relation == root.table.relation:
-            return [root.id]
-        found: dict[Any, None] = {}
-        for table, chains in root.table.below:
-            for chain in chains if table == wanted.relation else ():
-                statement = _above(root.table, chain, (wanted.key,))
-                cursor = await connection.execute(statement, {"id": root.id})
-                found |= {key: None for (key,) in await cursor.fetchall()}
-        return list(found)
-
-
-def _above(root: RootTable, chain: Chain, wanted: tuple[str, ...]) -> sql.Composed:
-    """The columns of the rows at the end of a chain."""
-    if not chain:
-        key = sql.Identifier(root.key)
-        return query("root_row", columns=columns(wanted), root=root.relation.identifier, key=key)
-    last = chain[-1]
-    return query(
-        "keys_below",
-        columns=columns(wanted),
-        table=last.child.identifier,
-        reference=columns(last.child_columns),
-        above=_above(root, chain[:-1], last.parent_columns),
-    )
+        if not found:
+            return None
+        going: Going = {root.table.relation: set(found)}
+        waiting: list[tuple[Relation, Iterable[Place]]] = [(root.table.relation, found)]
+        while waiting:
+            parent, places = waiting.pop()
+            for key in root.table.below.hops:
+                if key.parent == parent:
+                    below = set(await rows(connection, "lock_below", _at(places), strength=strength, **_names(key)))
+                    # Without those that are known already: tables may refer to each other in a circle.
+                    new = below - going.setdefault(key.child, set())
+                    going[key.child] |= new
+                    waiting += [(key.child, new)] if new else []
+        return going
 
 
-def find_linked(settings: LinkedTable, root: RootTable, found: list[tuple[Any, ...]]) -> Linked | None:
-    """A linked table from what PostgreSQL says of it; None where there is no such table."""
-    tables = [(Relation(oid, schema, name), itself, plain) for oid, schema, name, itself, plain in found]
-    for table, itself, _ in tables:
-        if itself:
-            return Linked(settings, root, table, tuple(leaf for leaf, _, plain in tables if plain))
-    return None
+async def _is_there(connection: owlrunner.Connection, root: Root) -> bool:
+    parts = {"root": root.table.relation.identifier, "key": Name(root.table.key)}
+    return bool(await rows(connection, "root_row", {"id": root.id}, **parts))
 
 
-def names_of(written: str) -> dict[str, str | None]:
-    """A configured name as parameters of a query."""
-    names = Names.of(written)
-    return {"schema": names.schema, "name": names.name}
+async def _ids(connection: owlrunner.Connection, linked: Linked, going: Going) -> list[Any]:
+    """The keys of the rows that go to which rows of a linked table belong."""
+    places = going.get(linked.root)
+    if not places:
+        return []
+    parts = {
+        "table": linked.root.identifier,
+        "key": Name(linked.root_key),
+        "at_places": query("at_places"),
+    }
+    return [key for (key,) in await rows(connection, "keys_at_places", _at(places), **parts)]
+
+
+async def _delete_linked(connection: owlrunner.Connection, ids: list[tuple[Linked, list[Any]]]) -> Counter[str]:
+    """Delete what belongs to the rows of these keys, and count it."""
+    went: Counter[str] = Counter()
+    for linked, keys in ids:
+        if keys:
+            went[linked.relation.name] += await changed(connection, "delete_linked", {"ids": keys}, **linked.parts)
+    return went
+
+
+def _at(places: Iterable[Place]) -> dict[str, Any]:
+    """Places as parameters of ``at_places``."""
+    relations, places_in_them = [], []
+    for relation, place in places:
+        relations.append(relation)
+        places_in_them.append(place)
+    return {"relations": relations, "places": places_in_them}
+
+
+def _names(key: ForeignKey) -> dict[str, sql.Composable]:
+    """What queries that go down a foreign key need."""
+    return {
+        "child": key.child.identifier,
+        "columns": columns(key.child_columns),
+        "parent": key.parent.identifier,
+        "referred": columns(key.parent_columns),
+        "at_places": query("at_places"),
+    }

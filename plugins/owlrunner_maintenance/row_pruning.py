@@ -6,10 +6,10 @@ from typing import Any
 
 import attrs
 import psycopg
-from psycopg import sql
 
 import owlrunner
 from owlrunner_maintenance.candidates import Candidate
+from owlrunner_maintenance.names import Name
 from owlrunner_maintenance.queries import changed, rows
 from owlrunner_maintenance.space import MARGIN, Space, measure
 from owlrunner_maintenance.tables import Partition
@@ -107,7 +107,7 @@ class RowPruning:
         label = candidate.label
         parts = {
             "partition": candidate.partition.relation.identifier,
-            "column": sql.Identifier(candidate.parent.column),
+            "column": Name(candidate.parent.column),
         }
 
         async def look(connection: owlrunner.Connection) -> list[tuple[Any, ...]]:

@@ -59,7 +59,10 @@ class PartitionedTable:
 
 @attrs.frozen
 class LinkedTable:
-    """Rows that belong to a row of ``root``, by its primary key, without a foreign key that would say so."""
+    """Rows that belong to a row of ``root``, by its primary key, without a foreign key that would say so.
+
+    Rows that do have a foreign key may be listed too, so that they go in batches.
+    """
 
     table: str = attrs.field(validator=_names)
     column: str = attrs.field(validator=_column)
@@ -104,6 +107,9 @@ _LINKED = (
     LinkedTable("funnel_events", "app_id", "apps"),
     # An API key of an app names it without a foreign key, because apps come with another plugin.
     LinkedTable("api_keys", "app_id", "apps", batches=False),
+    # They have foreign keys, but may be millions, which one transaction would hold for minutes.
+    LinkedTable("job_runs", "project_id", "projects"),
+    LinkedTable("job_runs", "team_id", "teams"),
 )
 
 

@@ -8,6 +8,7 @@ import attrs
 from psycopg import sql
 
 import owlrunner
+from owlrunner_maintenance.names import Name
 from owlrunner_maintenance.queries import rows
 from owlrunner_maintenance.tables import Partition
 
@@ -47,8 +48,7 @@ async def measure(connection: owlrunner.Connection, partition: Partition) -> Spa
         {"percent": 100 * share},
         partition=partition.relation.identifier,
         stored=sql.SQL(" + ").join(
-            sql.SQL("coalesce(pg_column_size(owl_row.{}), 0)").format(sql.Identifier(name))
-            for (name,) in stored_columns
+            sql.SQL("coalesce(pg_column_size(owl_row.{}), 0)").format(Name(name)) for (name,) in stored_columns
         ),
     )
     total = heap + outside + indexes

@@ -22,7 +22,8 @@ from owlrunner.web.errors import STATUS
 from owlrunner.web.routes import ROUTES, Auth, Route, all_answers
 from owlrunner_email import EmailSettings
 from owlrunner_email.layout import LONGEST_VALUE
-from owlrunner_maintenance import MaintenanceSettings, PruningParams
+from owlrunner_maintenance import MaintenanceSettings, PruningParams, RetentionParams
+from owlrunner_maintenance.settings import LinkedTable
 from owlrunner_revenuecat import SyncSettings
 from owlrunner_webhook import WebhookSettings
 from owlrunner_webhook.message import event
@@ -145,7 +146,7 @@ def check_keys(text: str, fields: "Iterable[attrs.Attribute[Any]]") -> None:
 
 
 def test_settings_of_the_maintenance_are_told() -> None:
-    """Each key that the page has is a setting with that default, and none of a job that the page tells in full is missing."""
+    """The page has every setting and every param of a job, each with its default, and no other."""
     page = reference("maintenance")
     fields = {field.name: field for field in attrs.fields(MaintenanceSettings)}
     told = {row[0].strip("`"): row[1] for row in rows(page, "key")}
@@ -154,9 +155,12 @@ def test_settings_of_the_maintenance_are_told() -> None:
     assert {key: shown for key, shown in told.items() if key not in words} == {
         key: toml_default(fields[key]) for key in told if key not in words
     }
-    assert fields.keys() - told.keys() <= words | {"deleted_at_column", "grace_days"}
-    assert "partitioned_tables" in told
-    assert names(page, "param") == [field.name for field in attrs.fields(PruningParams)]
+    assert fields.keys() == told.keys()
+    for job, params in (("db_pruning", PruningParams), ("run_retention", RetentionParams)):
+        text = section(page, f"## `{job}`")
+        assert [(row[0].strip("`"), row[1]) for row in rows(text, "param")] == [
+            (field.name, "unset" if field.default is None else toml_default(field)) for field in attrs.fields(params)
+        ]
 
 
 @pytest.mark.parametrize(
@@ -178,6 +182,23 @@ def test_the_example_configuration_is_the_defaults() -> None:
     """config/owlrunner.toml changes nothing until it is changed, but for the schedules that lie beside it."""
     config = load_config(ROOT / "config" / "owlrunner.toml", {})
     assert attrs.evolve(config, server=attrs.evolve(config.server, schedules=None)) == Config()
+
+
+def test_what_soft_delete_cleanup_is_told() -> None:
+    """Its lists of tables and what is linked stand in the reference as they are, and its errors in the words of the code."""
+    page = reference("maintenance")
+    text = section(page, "## `soft_delete_cleanup`")
+    settings = MaintenanceSettings()
+    told = {row[0].strip("`"): row[1].replace("`", "").split(", ") for row in rows(page, "key")}
+    assert told["soft_deleted_roots"] == list(settings.soft_deleted_roots)
+    assert told["soft_deleted_leaves"] == list(settings.soft_deleted_leaves)
+    assert names(text, "entry") == [field.name for field in attrs.fields(LinkedTable)]
+    linked = {name for one in settings.linked_tables for name in (one.table, one.column)}
+    assert linked <= set(re.findall("`([^`]+)`", text))
+    sources = "".join(one.read_text("utf-8") for one in (ROOT / "plugins" / "owlrunner_maintenance").glob("*.py"))
+    for row in rows(text, "text"):
+        for part in re.findall(r"[^`…;]{10,}", row[0]):
+            assert part.strip() in sources, part
 
 
 def test_every_argument_of_a_job_type_is_told() -> None:

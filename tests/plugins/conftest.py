@@ -20,6 +20,7 @@ from tests.plugins.maintenance_world import APP, NOW, OTHER_APP, World, catalog
 OnRetry: TypeAlias = Callable[[Callable[[], object]], None]
 
 TEMPLATE = "maintenance_template"
+PARTITIONED = "partitioned_template"
 MILLION = "million_events_template"
 # md5() makes the ids, because gen_random_uuid() takes six times as long.
 MILLION_EVENTS = """
@@ -70,6 +71,24 @@ def opened(url: str) -> Iterator[World]:
 def maintained(postgres_url: str, maintenance_template: str) -> Iterator[World]:
     """A fresh database in which it is NOW, without any partition."""
     for url in _fresh_database(postgres_url, maintenance_template):
+        yield from opened(url)
+
+
+@pytest.fixture(scope="session")
+def partitioned_template(postgres_url: str, maintenance_template: str) -> str:
+    """The database with its partitions; its name, to be copied."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"drop database if exists {PARTITIONED}")
+        connection.execute(f"create database {PARTITIONED} template {maintenance_template}")
+    with psycopg.connect(make_conninfo(postgres_url, dbname=PARTITIONED), autocommit=True) as connection:
+        trio.run(World(make_conninfo(postgres_url, dbname=PARTITIONED), connection).result, "partition_creation")
+    return PARTITIONED
+
+
+@pytest.fixture
+def world(postgres_url: str, partitioned_template: str) -> Iterator[World]:
+    """A fresh database in which it is NOW, with its partitions."""
+    for url in _fresh_database(postgres_url, partitioned_template):
         yield from opened(url)
 
 

@@ -1,3 +1,2 @@
--- One batch of what belongs to these rows without a foreign key.
-delete from {table}
-where ctid = any(array(select ctid from {table} where {column} = any(%(ids)s) limit %(rows)s));
+-- One batch. A place may have got a new row since it was looked at: only one that belongs to these goes.
+delete from {table} where ctid = any(%(places)s::tid[]) and {column} = any(%(ids)s);

@@ -1,2 +1,2 @@
--- The root itself: where every chain begins.
-select {columns} from {root} where {key} = %(id)s
+-- Whether a root is there.
+select from {root} where {key} = %(id)s;

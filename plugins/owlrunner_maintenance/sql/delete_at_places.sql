@@ -1,0 +1,2 @@
+-- Rows that we have locked.
+delete from {table} where {at_places};
