@@ -172,8 +172,11 @@ class Written:
 
 def _write(url: str, name: str, moments: tuple[datetime, ...], written: Written, stop: threading.Event) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        number = 0
-        while not stop.is_set() or number < len(moments):
+        number, last = 0, None
+        while last is None or number < last:
+            if last is None and stop.is_set():
+                # Once more for each moment, so that all of them were tried after whatever the writers were beside.
+                last = number + len(moments)
             message, moment = f"{name}, {number}", moments[number % len(moments)]
             written.moment_of[message] = moment
             start = time.monotonic()
