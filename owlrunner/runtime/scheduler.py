@@ -4,6 +4,7 @@ Every server runs this loop; none leads. Whoever locks a schedule's row decides,
 decided again.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -27,6 +28,10 @@ OUTAGE_DELAY = 1.0
 ACTOR = ScheduleActor()
 
 logger = logging.getLogger(__name__)
+
+
+class _OnRecordAlready(Exception):
+    """The fire time was decided before."""
 
 
 class Scheduler:
@@ -102,10 +107,14 @@ class Scheduler:
                 if not due.runs:
                     await schedules.record(session, _missed(schedule, due.time))
                     continue
-                fire = await self._fire(session, schedule, due.time, has_queued=has_queued)
-                has_queued = has_queued or fire.outcome is FireOutcome.QUEUED
-                await schedules.record(session, fire)
-                logger.info("schedule %s fired for %s: %s", schedule.name, due.time.isoformat(), fire.outcome)
+                with contextlib.suppress(_OnRecordAlready):
+                    async with session.transaction():
+                        fire = await self._fire(session, schedule, due.time, has_queued=has_queued)
+                        if not await schedules.record(session, fire):
+                            # The database's clock was set back. The run that has just been triggered is undone with the savepoint.
+                            raise _OnRecordAlready
+                    has_queued = has_queued or fire.outcome is FireOutcome.QUEUED
+                    logger.info("schedule %s fired for %s: %s", schedule.name, due.time.isoformat(), fire.outcome)
             await schedules.decided(session, schedule.name, locked.now)
         self._on_triggered()
 

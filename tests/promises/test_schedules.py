@@ -15,6 +15,7 @@ from owlrunner.job_run import RunStatus
 from owlrunner.plugins import Catalog
 from owlrunner.runtime.scheduler import Scheduler
 from owlrunner.schedule import Schedule
+from owlrunner.storage import schedules
 from owlrunner.storage.wakeups import Bell
 from owlrunner_maintenance import MaintenanceSettings, run_retention_job
 from tests.promises.serving import Door, Serve, StartProcess
@@ -140,6 +141,35 @@ async def test_fires_missed_while_no_server_ran_are_on_record(door: Door, clock:
     (restarted,) = await schedulers(door, catalog, 1, hourly())
     await restarted.look()
     assert await fires(door) == [(1, "missed"), (2, "missed"), (3, "missed"), (4, "ran")]
+
+
+async def test_a_server_that_fell_behind_takes_no_decision_back(door: Door, clock: Clock, catalog: Catalog) -> None:
+    """One that was stopped in the middle of deciding and wakes after others have gone on does not turn back what is decided."""
+    await schedulers(door, catalog, 1, hourly())
+    late, early = datetime(2026, 1, 1, 2, tzinfo=UTC), datetime(2026, 1, 1, 1, tzinfo=UTC)
+    async with door.db.session() as session:
+        await schedules.decided(session, "hourly", late)
+        await schedules.decided(session, "hourly", early)
+    assert await door.sql("select decided_until from schedules") == [(late,)]
+
+
+async def test_what_is_on_record_makes_no_second_run(door: Door, clock: Clock, catalog: Catalog) -> None:
+    """A fire time that comes again, because the database's clock was set back during a deploy, starts nothing."""
+    (scheduler,) = await schedulers(door, catalog, 1, hourly(missed="all"))
+    one = datetime(2026, 1, 1, 1, tzinfo=UTC)
+    await clock.set(one)
+    await scheduler.look()
+    await end_active_runs(door)
+    await clock.set(one - timedelta(minutes=10))
+    await schedulers(door, catalog, 1)
+    (again,) = await schedulers(door, catalog, 1, hourly(missed="all"))
+    await clock.set(one + timedelta(hours=1))
+    await again.look()
+    assert await door.sql("select fire_time, count(*) from job_runs group by fire_time order by fire_time") == [
+        (one, 1),
+        (one + timedelta(hours=1), 1),
+    ]
+    assert await fires(door) == [(1, "ran"), (2, "ran")]
 
 
 async def test_a_removed_schedule_stops_on_every_server(door: Door, clock: Clock, catalog: Catalog) -> None:
