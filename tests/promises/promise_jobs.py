@@ -58,6 +58,16 @@ async def at_most_two(ctx: owlrunner.JobContext, params: Steps) -> dict[str, int
     return await _work(ctx, params)
 
 
+@owlrunner.job_type(scope="system", on_restart="requeue")
+async def alone(ctx: owlrunner.JobContext, params: Steps) -> dict[str, int]:
+    """Work, and raise where another handler of this job type is at work anywhere."""
+    async with ctx.connect() as connection, connection.transaction():
+        cursor = await connection.execute("select pg_try_advisory_xact_lock(hashtext('alone'))")
+        if await cursor.fetchone() != (True,):
+            raise RuntimeError("there are two of us")
+        return await _work(ctx, params)
+
+
 @owlrunner.job_type(scope="system")
 async def unseeing(ctx: owlrunner.JobContext, params: Steps) -> dict[str, int]:
     """Finish the work within the grace, without looking at cancel requests."""
