@@ -16,6 +16,7 @@ from owlrunner.plugins import load_catalog
 from owlrunner.storage.embedded import prepare_cluster
 from owlrunner.storage.migrations import migrate, wanted_migrations
 from owlrunner.storage.postgres import Database
+from tests.pooler import PGBOUNCER, Pooled, poolers
 
 TEMPLATE = "owlrunner_template"
 
@@ -52,6 +53,16 @@ def postgres_url() -> Iterator[str]:
             yield cluster.ensure_running()
         finally:
             cluster.stop("immediate")
+
+
+@pytest.fixture(scope="session")
+def pooled() -> Iterator[Pooled]:
+    """How servers under test reach a database: directly, or through the pooler that OWLRUNNER_TEST_PGBOUNCER names."""
+    if PGBOUNCER:
+        with poolers(PGBOUNCER) as function:
+            yield function
+    else:
+        yield lambda url: url
 
 
 @pytest.fixture(scope="session")

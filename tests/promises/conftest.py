@@ -15,8 +15,12 @@ from owlrunner.jobs import Jobs
 from owlrunner.plugins import Catalog, build_catalog
 from owlrunner.server import Started, run_server
 from owlrunner.storage.postgres import Database
+from tests.pooler import PGBOUNCER, Pooled
 from tests.promises import promise_jobs
 from tests.promises.serving import Door, InProcess, LogEar, Serve, ServerProcess, StartProcess
+
+WAKEUPS: dict[str, Any] = {"wakeups": "poll", "poll_interval": 0.1} if PGBOUNCER else {}
+"""Behind a pooler in transaction mode nobody can LISTEN. What a test says for itself goes before."""
 
 
 @pytest.fixture(scope="session")
@@ -48,15 +52,15 @@ async def door(db: Database, catalog: Catalog) -> Door:
 
 
 @pytest.fixture
-async def serve(database_url: str, catalog: Catalog, nursery: trio.Nursery) -> Serve:
+async def serve(database_url: str, pooled: Pooled, catalog: Catalog, nursery: trio.Nursery) -> Serve:
     """A function that starts a server without a web side in this process, with values for ``[server]``."""
 
     async def start(
         offered: Catalog = catalog, notifications: NotificationsConfig | None = None, **server: Any
     ) -> InProcess:
         config = Config(
-            server=ServerConfig(**server),
-            database=DatabaseConfig(url=database_url),
+            server=ServerConfig(**{**WAKEUPS, **server}),
+            database=DatabaseConfig(url=pooled(database_url)),
             web=WebConfig(enabled=False),
             notifications=notifications or NotificationsConfig(),
         )
@@ -81,12 +85,12 @@ async def log_ear() -> AsyncIterator[LogEar]:
 
 
 @pytest.fixture
-def server_process(database_url: str) -> Iterator[StartProcess]:
+def server_process(database_url: str, pooled: Pooled) -> Iterator[StartProcess]:
     """Start real servers: ``server_process("a", environ={}, lease=2)``; whatever still runs at the end is killed."""
     processes: list[ServerProcess] = []
 
     def start(name: str, **options: Any) -> ServerProcess:
-        processes.append(ServerProcess(database_url, name, **options))
+        processes.append(ServerProcess(pooled(database_url), name, **{**WAKEUPS, **options}))
         return processes[-1]
 
     yield start

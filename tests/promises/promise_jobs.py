@@ -59,6 +59,14 @@ async def at_most_two(ctx: owlrunner.JobContext, params: Steps) -> dict[str, int
 
 
 @owlrunner.job_type(scope="system", on_restart="requeue")
+async def second_start(ctx: owlrunner.JobContext) -> dict[str, int]:
+    """Never end when started for the first time, and at once when started again."""
+    if ctx.attempt == 1:
+        await trio.sleep_forever()
+    return {"attempt": ctx.attempt}
+
+
+@owlrunner.job_type(scope="system", on_restart="requeue")
 async def alone(ctx: owlrunner.JobContext, params: Steps) -> dict[str, int]:
     """Work, and raise where another handler of this job type is at work anywhere."""
     async with ctx.connect() as connection, connection.transaction():

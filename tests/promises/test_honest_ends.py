@@ -4,6 +4,7 @@ import pytest
 
 from owlrunner.context import MAX_LOG_LINES
 from owlrunner.job_run import RunStatus
+from tests.pooler import needs_listen
 from tests.promises.serving import OPERATOR, Door, Serve
 
 
@@ -59,6 +60,7 @@ async def test_text_that_postgresql_refuses_blocks_nobody(door: Door, serve: Ser
     ]
 
 
+@needs_listen
 async def test_a_run_that_is_due_later_starts_when_it_is(door: Door, serve: Serve) -> None:
     """An idle server that would sleep for ten minutes learns of a run that is due in a second, and starts it then."""
     await serve(poll_interval=600)

@@ -42,7 +42,7 @@ async def test_another_server_takes_over_when_the_lease_runs_out(door: Door, ser
     dead = server_process("dead", lease=2)
     await dead.ready()
     failing = await door.trigger("deaf")
-    requeued = await door.trigger("requeued", params={"steps": 50, "seconds": 0.05})
+    requeued = await door.trigger("second_start")
     await door.until_told(failing, "sleeping")
     await door.until(requeued, RunStatus.RUNNING)
     await server_process("living", lease=2).ready()
