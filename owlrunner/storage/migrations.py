@@ -1,7 +1,7 @@
 """This is the room for bringing the schema to the version that this code and its plugins need."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -14,6 +14,7 @@ from owlrunner.plugins import Catalog
 from owlrunner.storage.postgres import Database, Session
 
 CORE = "owlrunner"
+_COMPATIBLE = re.compile(rb"(?:--[^\n]*\n)*-- compatible: yes\n")
 _FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 
 
@@ -25,6 +26,14 @@ class Migration:
     number: int
     name: str
     sql: bytes = attrs.field(repr=False)
+
+    @property
+    def compatible(self) -> bool:
+        """Whether code that does not know it may go on, as a line of its first comment says: ``-- compatible: yes``.
+
+        That is so where it only adds what older statements do not see. What takes something away needs all servers to be new.
+        """
+        return _COMPATIBLE.match(self.sql) is not None
 
 
 def wanted_migrations(catalog: Catalog) -> list[Migration]:
@@ -42,8 +51,8 @@ def wanted_migrations(catalog: Catalog) -> list[Migration]:
 async def migrate(db: Database, wanted: Iterable[Migration]) -> list[Migration]:
     """Apply what is missing and return it. Each migration is one transaction under a lock that all servers share.
 
-    Raises SchemaTooNew when the database holds a migration of the core that this code does not know, and StatementFailed
-    naming the file that PostgreSQL refused.
+    Raises SchemaTooNew when the database holds a migration of the core that this code does not know and that older code
+    cannot live with, and StatementFailed naming the file that PostgreSQL refused.
     """
     done: list[Migration] = []
     wanted = list(wanted)
@@ -62,18 +71,24 @@ async def migrate(db: Database, wanted: Iterable[Migration]) -> list[Migration]:
                     file = f"{migration.owner}/{migration.number:04}_{migration.name}.sql"
                     raise StatementFailed(f"migration {file} failed and was rolled back: {error}") from error
                 await session.rows(
-                    "migrations/record", {"owner": migration.owner, "number": migration.number, "name": migration.name}
+                    "migrations/record",
+                    {
+                        "owner": migration.owner,
+                        "number": migration.number,
+                        "name": migration.name,
+                        "compatible": migration.compatible,
+                    },
                 )
                 done.append(migration)
     return done
 
 
 async def require_current_schema(db: Database, wanted: Iterable[Migration]) -> None:
-    """Raise SchemaOutdated or SchemaTooNew unless the database is exactly what this code expects."""
+    """Raise SchemaOutdated or SchemaTooNew unless the database has all that this code expects, and nothing it cannot live with."""
     wanted = list(wanted)
     async with db.session() as session:
         exists = await session.row("migrations/exists")
-        applied = await _applied(session) if exists and exists[0] else set()
+        applied = await _applied(session) if exists and exists[0] else {}
     _refuse_newer(applied, wanted)
     missing = [migration for migration in wanted if (migration.owner, migration.number) not in applied]
     if missing:
@@ -83,14 +98,19 @@ async def require_current_schema(db: Database, wanted: Iterable[Migration]) -> N
         raise SchemaOutdated(f"the database lacks {len(missing)} migration(s) ({names}): run owlrunner migrate")
 
 
-async def _applied(session: Session) -> set[tuple[str, int]]:
-    return {(owner, number) for owner, number in await session.rows("migrations/applied")}
+async def _applied(session: Session) -> dict[tuple[str, int], bool]:
+    """Owner and number of what has been applied, and whether code that does not know it may go on."""
+    return {(owner, number): compatible for owner, number, compatible in await session.rows("migrations/applied")}
 
 
-def _refuse_newer(applied: set[tuple[str, int]], wanted: Iterable[Migration]) -> None:
-    """Plugins may come and go; the core's history must be ours."""
+def _refuse_newer(applied: Mapping[tuple[str, int], bool], wanted: Iterable[Migration]) -> None:
+    """Plugins may come and go; what the core's history has more than ours must be harmless to us."""
     known = {migration.number for migration in wanted if migration.owner == CORE}
-    unknown = sorted(number for owner, number in applied if owner == CORE and number not in known)
+    unknown = sorted(
+        number
+        for (owner, number), compatible in applied.items()
+        if owner == CORE and number not in known and not compatible
+    )
     if unknown:
         raise SchemaTooNew(
             f"the database has migration {unknown[-1]:04}, and this OwlRunner knows only up to {max(known, default=0):04}: "

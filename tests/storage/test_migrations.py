@@ -53,14 +53,63 @@ async def test_an_empty_database_is_outdated(empty_database_url: str) -> None:
             await require_current_schema(db, CORE)
 
 
+def future(number: int, *, compatible: bool) -> dict[str, object]:
+    """A migration of the core that this code has never heard of, as it stands on record."""
+    return {"owner": "owlrunner", "number": number, "name": "future", "compatible": compatible}
+
+
 async def test_a_newer_database_is_refused(db: Database) -> None:
-    """Code that does not know a migration of the core touches nothing."""
+    """Code that does not know a migration of the core, which does not say that it may go on, touches nothing."""
     async with db.session() as session:
-        await session.rows("migrations/record", {"owner": "owlrunner", "number": 9000, "name": "future"})
+        await session.rows("migrations/record", future(9000, compatible=False))
+        await session.rows("migrations/record", future(9001, compatible=True))
     with pytest.raises(SchemaTooNew, match="9000"):
         await migrate(db, CORE)
     with pytest.raises(SchemaTooNew, match="9000"):
         await require_current_schema(db, CORE)
+
+
+async def test_a_newer_database_that_only_has_more_is_accepted(db: Database) -> None:
+    """Where all unknown migrations say that older code may go on, it starts, and migrating again does nothing."""
+    async with db.session() as session:
+        await session.rows("migrations/record", future(9000, compatible=True))
+        await session.rows("migrations/record", future(9001, compatible=True))
+    await require_current_schema(db, CORE)
+    assert await migrate(db, CORE) == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "compatible"),
+    [
+        ("-- Adds a wall.\n-- compatible: yes\n\nselect 1;", True),
+        ("-- compatible: yes\nselect 1;", True),
+        ("-- Takes a wall away.\n-- compatible: no\nselect 1;", False),
+        ("-- Says nothing.\nselect 1;", False),
+        ("-- Says it too late.\nselect 1;\n-- compatible: yes\n", False),
+    ],
+)
+def test_the_first_comment_says_whether_older_code_may_go_on(sql: str, compatible: bool) -> None:
+    """Only where it says yes, in a line of its own."""
+    assert Migration("walls", 1, "build", sql.encode()).compatible is compatible
+
+
+def test_every_migration_of_the_core_says_it() -> None:
+    """Whoever writes one has to think of the servers that are not upgraded yet."""
+    told = [line for one in CORE for line in one.sql.decode().splitlines() if line.startswith("-- compatible: ")]
+    assert set(told) == {"-- compatible: no", "-- compatible: yes"}
+    assert len(told) == len(CORE)
+
+
+async def test_what_was_applied_before_anybody_said_it_counts_as_not_compatible(db: Database) -> None:
+    """A record from before is brought up to date by migrating, and asks for that until then."""
+    async with db.session() as session:
+        await session.connection.execute("alter table owlrunner_migrations drop column compatible")
+    with pytest.raises(SchemaOutdated, match="run owlrunner migrate"):
+        await require_current_schema(db, CORE)
+    assert await migrate(db, CORE) == []
+    await require_current_schema(db, CORE)
+    async with db.session() as session:
+        assert {compatible for _, _, compatible in await session.rows("migrations/applied")} == {False}
 
 
 async def test_a_failing_migration_leaves_nothing(empty_database_url: str, tmp_path: Path) -> None:

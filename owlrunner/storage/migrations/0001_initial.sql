@@ -1,4 +1,5 @@
 -- Accounts and job runs. Column names, types and index names follow OwlMetry's where it has them.
+-- compatible: no
 
 -- Shared time is the database's. Everything that compares times asks this function, so that a test can put its own
 -- clock in its place; it is inlined, and costs nothing.

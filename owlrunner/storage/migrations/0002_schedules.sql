@@ -1,4 +1,5 @@
 -- What recurs, and what became of each time at which it was due.
+-- compatible: yes
 
 create table schedules (
     name varchar(100) primary key,

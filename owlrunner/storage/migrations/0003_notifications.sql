@@ -1,5 +1,6 @@
 -- The outbox: what is to be said about runs that have ended. A trigger writes it, so that there is no way to end a run
 -- (by its handler, a recovery, a cancel, an owner with psql) that forgets to, and none that says it twice.
+-- compatible: yes
 
 -- The rules of whoever was deployed last, as with schedules: one row.
 create table notification_rules (

@@ -1,2 +1,2 @@
--- What has been applied.
-select owner, number from owlrunner_migrations;
+-- What has been applied, and whether code that does not know it may go on.
+select owner, number, compatible from owlrunner_migrations;

@@ -1,2 +1,2 @@
--- Whether anything has ever been applied here.
-select to_regclass('owlrunner_migrations') is not null;
+-- Whether anything has ever been applied here, by an OwlRunner that noted whether older ones may go on.
+select exists (select from pg_attribute where attrelid = to_regclass('owlrunner_migrations') and attname = 'compatible');
