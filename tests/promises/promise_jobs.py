@@ -58,6 +58,13 @@ async def at_most_two(ctx: owlrunner.JobContext, params: Steps) -> dict[str, int
     return await _work(ctx, params)
 
 
+@owlrunner.job_type(scope="system", overlap="allow", on_restart="requeue")
+async def requeued_beside_others(ctx: owlrunner.JobContext, params: Steps) -> dict[str, int]:
+    """Work beside others of its kind, and start over when the server stops."""
+    await trio.sleep(params.steps * params.seconds)
+    return {"attempt": ctx.attempt}
+
+
 @owlrunner.job_type(scope="system", on_restart="requeue")
 async def second_start(ctx: owlrunner.JobContext) -> dict[str, int]:
     """Never end when started for the first time, and at once when started again."""

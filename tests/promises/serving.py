@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -47,18 +47,24 @@ class Door:
     async def until(self, run_id: UUID, wanted: RunStatus | Callable[[JobRun], bool]) -> JobRun:
         """Wait, by the table's own announcements, until the run is as wanted."""
         fits = (lambda run: run.status is wanted) if isinstance(wanted, RunStatus) else wanted
-        async with self.db.dedicated() as connection:
-            await connection.execute("listen changed")
-            with trio.fail_after(PATIENCE):
-                async with contextlib.aclosing(connection.notifies()) as changes:
-                    while not fits(run := await self.view(run_id)):
-                        assert run.completed_at is None, f"it ended otherwise: {run}"
-                        await anext(changes)
+        with trio.fail_after(PATIENCE):
+            async with self.changes() as changes:
+                while not fits(run := await self.view(run_id)):
+                    assert run.completed_at is None, f"it ended otherwise: {run}"
+                    await anext(changes)
         return run
 
     async def until_told(self, run_id: UUID, message: str) -> JobRun:
         """Wait until the run's stored progress has this message."""
         return await self.until(run_id, lambda run: run.progress is not None and run.progress.get("message") == message)
+
+    @contextlib.asynccontextmanager
+    async def changes(self) -> AsyncIterator[AsyncIterator[object]]:
+        """One announcement for each transaction that changes runs or notifications."""
+        async with self.db.dedicated() as ear:
+            await ear.execute("listen changed")
+            async with contextlib.aclosing(ear.notifies()) as changes:
+                yield changes
 
     async def sql(self, statement: str, *params: object) -> list[tuple[Any, ...]]:
         """Speak SQL, as only tests may."""

@@ -1,10 +1,8 @@
 """P5 and P6 in a storm: servers are killed and started at random while schedules fire, and every fire time is decided once."""
 
-import contextlib
 import logging
 import os
 import random
-from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
@@ -83,15 +81,6 @@ class Herd:
         self.add(victim if self._chance.random() < 0.5 else "")
 
 
-@contextlib.asynccontextmanager
-async def announcements(door: Door) -> AsyncIterator[AsyncIterator[object]]:
-    """One for each transaction that changes runs."""
-    async with door.db.dedicated() as ear:
-        await ear.execute("listen changed")
-        async with contextlib.aclosing(ear.notifies()) as changes:
-            yield changes
-
-
 async def fire_times(door: Door, schedule: Schedule) -> tuple[list[datetime], list[datetime]]:
     """The fire times of a schedule from its first deploy until it was last decided, and those on record."""
     rows = await door.sql(
@@ -133,7 +122,7 @@ async def test_kills_at_random_double_and_lose_no_fire(
         await fast_time.install(session)
     herd = Herd(server_process, file, chance)
     with trio.fail_after(PATIENCE):
-        async with announcements(door) as changes:
+        async with door.changes() as changes:
             for _ in range(SERVERS):
                 herd.add()
             kills, count = 0, 0
