@@ -99,8 +99,8 @@ async def is_over(door: Door, wanted: list[Schedule], storm_end: datetime, livin
         if not decided or schedule.cron.next(decided[-1]) <= storm_end:
             return False
     held = await door.sql(
-        "select from servers where buried_at is null and name <> all(%s)"
-        " union all select from job_runs r where status = 'running'"
+        "select id from servers where buried_at is null and name <> all(%s)"
+        " union all select id from job_runs r where status = 'running'"
         " and not exists (select from servers s where s.id = r.server_id and s.buried_at is null)",
         sorted(living),
     )
