@@ -1,5 +1,6 @@
 """PgBouncer in transaction mode in front of a PostgreSQL, for servers that are tested behind one."""
 
+import configparser
 import contextlib
 import os
 import pwd
@@ -27,22 +28,8 @@ Pooled: TypeAlias = Callable[[str], str]
 _PORT = 6432
 """The name of a socket in a folder of its own, nothing on the network."""
 
-_SETTINGS = """
-[databases]
-* = {server}
-
-[pgbouncer]
-listen_addr =
-listen_port = {port}
-unix_socket_dir = {folder}
-auth_type = any
-pool_mode = transaction
-max_client_conn = 1000
-default_pool_size = 20
-# A PostgreSQL that restarts is found again soon, and whoever asks meanwhile is told so instead of waiting for two minutes.
-server_login_retry = 1
-query_wait_timeout = 5
-"""
+_EXAMPLE = Path(__file__).parents[1] / "config" / "examples" / "pgbouncer.ini"
+"""What we tell others to do is what is tested, but for who and where."""
 
 
 @contextlib.contextmanager
@@ -72,7 +59,7 @@ def _pooler(program: str, server: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="owlrunner-pooler-") as name:
         folder = Path(name)
         settings = folder / "pgbouncer.ini"
-        settings.write_text(_SETTINGS.format(server=server, port=_PORT, folder=folder))
+        _write_settings(settings, server, folder)
         if account is not None:
             for path in (folder, settings):
                 shutil.chown(path, account, pwd.getpwnam(account).pw_gid)
@@ -102,3 +89,15 @@ def _pooler(program: str, server: str) -> Iterator[Path]:
             finally:
                 process.kill()
                 reader.join()
+
+
+def _write_settings(file: Path, server: str, folder: Path) -> None:
+    """The example's settings, for every database of a PostgreSQL that trusts us."""
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read_string(_EXAMPLE.read_text("utf-8"))
+    settings["databases"] = {"*": server}
+    of_pooler = settings["pgbouncer"]
+    del of_pooler["auth_file"]
+    of_pooler.update(auth_type="any", listen_addr="", listen_port=str(_PORT), unix_socket_dir=str(folder))
+    with file.open("w") as opened:
+        settings.write(opened)
