@@ -44,7 +44,7 @@ class SchemaOutdated(OwlRunnerError):
 
 
 class SchemaTooNew(OwlRunnerError):
-    """The database was migrated by a newer OwlRunner than this one, which refuses to touch it."""
+    """The database was migrated by a newer OwlRunner in a way that older ones cannot live with, so this one refuses to touch it."""
 
 
 class Undeliverable(OwlRunnerError):
