@@ -10,7 +10,7 @@ from psycopg import sql
 
 import owlrunner
 from owlrunner.runtime.scheduler import Scheduler
-from owlrunner.storage import job_runs
+from owlrunner.storage import attempts
 from owlrunner.storage.postgres import Session
 
 FACTOR = 60
@@ -37,7 +37,7 @@ async def install(session: Session) -> None:
 
 def _hurry() -> None:
     """Make whoever sleeps until something is due in this process sleep for less."""
-    look, next_due = Scheduler.look, job_runs.next_due
+    look, next_due = Scheduler.look, attempts.next_due
 
     async def hurried_look(self: Scheduler) -> float:
         return await look(self) / FACTOR
@@ -47,7 +47,7 @@ def _hurry() -> None:
         return None if due is None else due / FACTOR
 
     Scheduler.look = hurried_look  # type: ignore[method-assign]
-    job_runs.next_due = hurried_next_due
+    attempts.next_due = hurried_next_due
 
 
 @owlrunner.hookimpl
