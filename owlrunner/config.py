@@ -72,6 +72,11 @@ class ServerConfig:
         """Seconds after which a loop looks at the database though nothing woke it."""
         return self.poll_interval or (30.0 if self.wakeups == "listen" else 1.0)
 
+    @property
+    def remember_callers(self) -> float:
+        """Seconds for which it remembers who holds a key. With ``listen`` it hears of changes at once, unless a ring is lost."""
+        return 5.0 if self.wakeups == "listen" else 1.0
+
 
 @attrs.frozen
 class DatabaseConfig:

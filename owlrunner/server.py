@@ -17,7 +17,7 @@ import attrs
 import hypercorn.trio
 import trio
 
-from owlrunner.accounts import Accounts
+from owlrunner.accounts import Accounts, RecentCallers
 from owlrunner.config import Config, WebConfig
 from owlrunner.errors import ConfigError, DatabaseTrouble, PluginError
 from owlrunner.jobs import Jobs
@@ -103,13 +103,15 @@ async def run_server(
             await notifications.set_rules(session, config.notifications, sorted(notifiers))
         loops = Loops.assemble(config, catalog, db, _registration(config, catalog, port), notifiers)
         await loops.scheduler.replace(wanted)
+        accounts = Accounts(api_db, RecentCallers(config.server.remember_callers))
         async with trio.open_nursery() as services:
             await loops.start_services(services, config)
+            services.start_soon(accounts.recent.forget_at, loops.wakeups.accounts)
             async with trio.open_nursery() as runs:
                 async with trio.open_nursery() as intake:
                     web_url = ""
                     if port is not None:
-                        web_url = await intake.start(_serve_web, config, catalog, api_db, port, stop)
+                        web_url = await intake.start(_serve_web, config, Jobs(api_db, catalog), accounts, port, stop)
                     claiming = await intake.start(loops.claim, runs)
                     firing = await intake.start(loops.fire)
                     reloading = await intake.start(_reload_on_hangup, config, catalog, loops.scheduler)
@@ -153,15 +155,15 @@ def _bound(web: WebConfig) -> Iterator[socket.socket]:
 
 async def _serve_web(
     config: Config,
-    catalog: Catalog,
-    db: Database,
+    jobs: Jobs,
+    accounts: Accounts,
     port: socket.socket,
     stop: trio.Event,
     *,
     task_status: trio.TaskStatus[str],
 ) -> None:
     """Serve HTTP until ``stop``, then let open requests end within the graceful timeout."""
-    app = build_app(Jobs(db, catalog), Accounts(db), Mailer(config.mail), config)
+    app = build_app(jobs, accounts, Mailer(config.mail), config)
     settings = hypercorn.Config()
     settings.bind = [f"fd://{os.dup(port.fileno())}"]
     settings.graceful_timeout = config.web.graceful_timeout

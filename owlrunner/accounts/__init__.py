@@ -3,6 +3,7 @@
 from owlrunner.accounts.administration import Administration
 from owlrunner.accounts.credentials import DEFAULT_PERMISSIONS, Caller
 from owlrunner.accounts.door import Accounts, AgentLogin, IssuedCode, KeyRequest, SeveralTeams, SignedIn
+from owlrunner.accounts.recent_callers import RecentCallers
 from owlrunner.storage.accounts import ApiKey, Membership, Project, Team, User
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "KeyRequest",
     "Membership",
     "Project",
+    "RecentCallers",
     "SeveralTeams",
     "SignedIn",
     "Team",

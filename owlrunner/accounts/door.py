@@ -21,6 +21,7 @@ from owlrunner.accounts.credentials import (
     normal_email,
     slug_of,
 )
+from owlrunner.accounts.recent_callers import RecentCallers
 from owlrunner.actor import Role, UserActor, in_team, require_team
 from owlrunner.errors import InvalidRequest, NotFound, PermissionDenied, TooManyRequests, Unauthenticated
 from owlrunner.storage import accounts
@@ -87,15 +88,21 @@ class Accounts:
     """The door, for one database. Every method raises DatabaseUnavailable when PostgreSQL is away."""
 
     db: Database
+    recent: RecentCallers = attrs.field(factory=RecentCallers)
 
     async def resolve(self, credential: str) -> Caller:
         """Who holds this raw API key or sign-in token. Raises Unauthenticated."""
-        if not credential.startswith(KEY_PREFIXES):
-            user = await accounts.by_token(self.db, hashed(credential))
-            if user is None:
-                raise Unauthenticated("Invalid or expired token")
-            return Caller.from_user(user)
-        key = await accounts.by_key(self.db, hashed(credential))
+        ask = self._key_holder if credential.startswith(KEY_PREFIXES) else self._signed_in
+        return await self.recent.resolve(hashed(credential), ask)
+
+    async def _signed_in(self, token_hash: str) -> Caller:
+        user = await accounts.by_token(self.db, token_hash)
+        if user is None:
+            raise Unauthenticated("Invalid or expired token")
+        return Caller.from_user(user)
+
+    async def _key_holder(self, key_hash: str) -> Caller:
+        key = await accounts.by_key(self.db, key_hash)
         if key is None:
             raise Unauthenticated("Invalid API key")
         if key.expired:
@@ -159,6 +166,7 @@ class Accounts:
     async def sign_out(self, token: str) -> None:
         """End a sign-in. What is not a token that is signed in is ignored."""
         await accounts.end_session(self.db, hashed(token))
+        self.recent.forget()
 
     async def create_key(self, user: User, wanted: KeyRequest) -> tuple[str, ApiKey]:
         """Make an API key and return it raw, which happens this once, and as it is shown.
@@ -186,6 +194,7 @@ class Accounts:
         require_team(actor, team_id, Role.ADMIN)
         if not await accounts.revoke_key(self.db, key_id, actor.id):
             raise NotFound("API key not found")
+        self.recent.forget()
 
     async def _with_code(self, email: str | None, code: str | None, then: Callable[[Session, str], Awaitable[T]]) -> T:
         """Do what a right code allows, in one transaction with using it up; a wrong guess is counted for good."""

@@ -39,6 +39,8 @@ class Wakeups:
         """A cancel was requested for a running run."""
         self.notifications = Bell()
         """There is something to be sent."""
+        self.accounts = Bell()
+        """Something has changed about who may do what."""
 
     @property
     def _by_channel(self) -> dict[str, Bell]:
@@ -46,6 +48,7 @@ class Wakeups:
             "owlrunner_pending": self.pending,
             "owlrunner_held": self.held,
             "owlrunner_notifications": self.notifications,
+            "owlrunner_accounts": self.accounts,
         }
 
     def ring_all(self) -> None:
