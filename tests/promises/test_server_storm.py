@@ -125,6 +125,9 @@ async def test_kills_at_random_double_and_lose_no_fire(
         async with door.changes() as changes:
             for _ in range(SERVERS):
                 herd.add()
+            # One that cannot start at all is told here, with its log.
+            for server in list(herd.living.values()):
+                await server.ready()
             kills, count = 0, 0
             while kills < KILLS or count < FIRE_TIMES:
                 for _ in range(chance.randint(*CHANGES_BETWEEN_KILLS)):
