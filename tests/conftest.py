@@ -26,7 +26,8 @@ def _in_database(url: str, name: str) -> str:
 
 
 @contextlib.contextmanager
-def _folder_for_postgres() -> Iterator[Path]:
+def folder_for_postgres() -> Iterator[Path]:
+    """A folder that another account may use, too."""
     # Not in pytest's own folder: a second session closes that to other accounts, such as PostgreSQL's when we are root, and
     # takes it away when it is the fourth to start.
     with tempfile.TemporaryDirectory(prefix="owlrunner-test-", ignore_cleanup_errors=True) as folder:
@@ -36,7 +37,7 @@ def _folder_for_postgres() -> Iterator[Path]:
 @pytest.fixture
 def postgres_folder() -> Iterator[Path]:
     """A folder for a PostgreSQL of the test's own."""
-    with _folder_for_postgres() as folder:
+    with folder_for_postgres() as folder:
         yield folder
 
 
@@ -47,7 +48,7 @@ def postgres_url() -> Iterator[str]:
     if given:
         yield given
         return
-    with _folder_for_postgres() as folder:
+    with folder_for_postgres() as folder:
         cluster = prepare_cluster(folder)
         try:
             yield cluster.ensure_running()

@@ -7,15 +7,17 @@ import pytest
 
 from owlrunner.storage.embedded import prepare_cluster
 from tests.cli.programs import Demo
+from tests.conftest import folder_for_postgres
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def demo() -> Iterator[Demo]:
     """A demo whose syncs are quick. Whoever starts a run that stays must end it."""
-    demo = Demo(tmp_path_factory.mktemp("demo"), "--sync-seconds", 3)
-    yield demo
-    demo.terminate()
-    assert demo.end() == 0
+    with folder_for_postgres() as folder:
+        demo = Demo(folder, "--sync-seconds", 3)
+        yield demo
+        demo.terminate()
+        assert demo.end() == 0
 
 
 @pytest.fixture

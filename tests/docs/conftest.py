@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.programs import Program, environment
+from tests.conftest import folder_for_postgres
 from tests.docs.pages import modules
 from tests.docs.terminal import Terminal
 from tests.docs.workshop import Workshop
@@ -18,9 +19,13 @@ SYNC_SECONDS = 2
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def demo() -> Iterator[dict[str, str]]:
     """The variables that one exports to use a running demo."""
-    folder = tmp_path_factory.mktemp("docs")
+    with folder_for_postgres() as folder:
+        yield from _demo_in(folder)
+
+
+def _demo_in(folder: Path) -> Iterator[dict[str, str]]:
     options: list[object] = ["--json", "--port", 0, "--data-dir", folder / "data", "--sync-seconds", SYNC_SECONDS]
     for name, text in modules():
         if "@owlrunner.hookimpl" in text:
