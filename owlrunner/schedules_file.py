@@ -43,28 +43,38 @@ class ScheduleFile:
     schedules: dict[str, dict[str, Any]] = attrs.field(factory=dict)
 
 
+@attrs.frozen
+class Schedules:
+    """What a file of schedules comes to."""
+
+    wanted: list[Schedule]
+    """Those that hold."""
+    off: dict[str, str]
+    """Name → why an enabled schedule is left out: its job type has nothing to do with these settings and params."""
+
+
+def read_schedules(file: Path | None, catalog: Catalog) -> Schedules:
+    """The schedules of the file, and the default of each job type that the file has no table for.
+
+    A table of the job type's own name takes the place of its default schedule. Those that are not enabled are left out.
+
+    Raises ConfigError naming file, key, what was expected and what was found, and PluginError when a job type does not tell
+    whether it has something to do.
+    """
+    wanted: list[Schedule] = []
+    off: dict[str, str] = {}
+    for schedule in _enabled(file, catalog):
+        reason = catalog.job_types[schedule.job_type].off_because(schedule.params)
+        if reason:
+            off[schedule.name] = reason
+        else:
+            wanted.append(schedule)
+    return Schedules(wanted, off)
+
+
 def load_schedules(file: Path | None, catalog: Catalog) -> list[Schedule]:
-    """The schedules that hold: those of the file, and the default of each job type that the file has no table for.
-
-    A table of the job type's own name takes the place of its default schedule. Left out are those that are not enabled, and
-    those for which ``off_schedules`` has a reason.
-
-    Raises ConfigError naming file, key, what was expected and what was found.
-    """
-    return [schedule for schedule in _enabled(file, catalog) if not _off_because(schedule, catalog)]
-
-
-def off_schedules(file: Path | None, catalog: Catalog) -> dict[str, str]:
-    """Why an enabled schedule is left out: its job type has nothing to do with these settings and params.
-
-    Raises ConfigError like ``load_schedules``.
-    """
-    reasons = {schedule.name: _off_because(schedule, catalog) for schedule in _enabled(file, catalog)}
-    return {name: reason for name, reason in reasons.items() if reason}
-
-
-def _off_because(schedule: Schedule, catalog: Catalog) -> str:
-    return catalog.job_types[schedule.job_type].off_because(schedule.params)
+    """The schedules that hold. Raises as ``read_schedules``."""
+    return read_schedules(file, catalog).wanted
 
 
 def _enabled(file: Path | None, catalog: Catalog) -> list[Schedule]:

@@ -27,7 +27,7 @@ from owlrunner.runtime.loops import Loops
 from owlrunner.runtime.run_logs import caught_run_logs
 from owlrunner.runtime.scheduler import Scheduler
 from owlrunner.schedule import Schedule
-from owlrunner.schedules_file import load_schedules, off_schedules
+from owlrunner.schedules_file import read_schedules
 from owlrunner.storage import notifications
 from owlrunner.storage.embedded import open_embedded
 from owlrunner.storage.migrations import migrate, require_current_schema, wanted_migrations
@@ -179,9 +179,10 @@ async def _serve_web(
 
 def _schedules(config: Config, catalog: Catalog) -> list[Schedule]:
     """What recurs; the log tells what could and does not."""
-    for name, reason in off_schedules(config.server.schedules, catalog).items():
+    schedules = read_schedules(config.server.schedules, catalog)
+    for name, reason in schedules.off.items():
         logger.info("schedule %s is off: %s", name, reason)
-    return load_schedules(config.server.schedules, catalog)
+    return schedules.wanted
 
 
 async def _reload_on_hangup(

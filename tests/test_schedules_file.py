@@ -8,7 +8,7 @@ import pytest
 import owlrunner
 from owlrunner.errors import ConfigError, PluginError
 from owlrunner.plugins import Catalog
-from owlrunner.schedules_file import load_schedules, off_schedules
+from owlrunner.schedules_file import load_schedules, read_schedules
 
 
 @attrs.frozen
@@ -69,7 +69,7 @@ def test_a_schedule_with_nothing_to_do_is_left_out(tmp_path: Path) -> None:
     """What the job type has a reason to leave out does not recur; whoever asks is told the reason."""
     text = '[schedules.none]\njob_type="tidy"\ncron="@daily"\nparams={size=0}'
     assert load(tmp_path, text) == {"tidy": "0 3 * * *"}
-    assert off_schedules(tmp_path / "schedules.toml", CATALOG) == {"none": "size is 0"}
+    assert read_schedules(tmp_path / "schedules.toml", CATALOG).off == {"none": "size is 0"}
 
 
 @pytest.mark.parametrize("answer", [None, 0, ValueError("broken")])

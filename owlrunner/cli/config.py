@@ -10,7 +10,7 @@ from owlrunner.cli.options import Shared, config_option, format_option, pass_sha
 from owlrunner.cli.printing import clean, print_json, say
 from owlrunner.config import Config, MailConfig, NotificationsConfig, WebConfig
 from owlrunner.plugins import Catalog
-from owlrunner.schedules_file import load_schedules, off_schedules
+from owlrunner.schedules_file import read_schedules
 
 
 @click.group()
@@ -47,9 +47,9 @@ def check(shared: Shared) -> None:
 
 def _schedules(loaded: Config, catalog: Catalog) -> str:
     """What recurs, and what does not though it could."""
-    wanted = ", ".join(one.name for one in load_schedules(loaded.server.schedules, catalog)) or "none"
-    off = off_schedules(loaded.server.schedules, catalog)
-    return wanted + "".join(f"; {name} is off: {reason}" for name, reason in off.items())
+    schedules = read_schedules(loaded.server.schedules, catalog)
+    wanted = ", ".join(one.name for one in schedules.wanted) or "none"
+    return wanted + "".join(f"; {name} is off: {reason}" for name, reason in schedules.off.items())
 
 
 def _database(loaded: Config) -> str:
