@@ -47,11 +47,13 @@ def _is_flat_and_known(raw: object, wanted: type[Any]) -> bool:
 
 @cache
 def _names(wanted: Any) -> frozenset[str]:
-    """The keys that a class is read from; none for what has more to it than fields."""
-    if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
+    """The keys that a class may be given, as far as its fields alone tell. Private ones are not for those who write JSON."""
+    if not isinstance(wanted, type):
+        return frozenset()
+    if issubclass(wanted, msgspec.Struct):
         return frozenset(wanted.__struct_encode_fields__)
-    is_plain = isinstance(wanted, type) and attrs.has(wanted)
-    return frozenset(field.name for field in attrs.fields(wanted)) if is_plain else frozenset()
+    fields = attrs.fields(wanted) if attrs.has(wanted) else ()
+    return frozenset(field.name for field in fields if not field.name.startswith("_"))
 
 
 def unknown_keys(raw: object, understood: object, path: str = "") -> Iterator[str]:
