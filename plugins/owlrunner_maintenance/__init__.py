@@ -5,6 +5,7 @@ outgrows its limit, ``soft_delete_cleanup`` removes for good what was deleted an
 runs that ended long ago.
 """
 
+import functools
 import os
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -33,6 +34,11 @@ SIZE_VARIABLE = "MAX_DATABASE_SIZE_GB"
 CANCEL_GRACE = 10.0
 """Seconds for the statement under way, with its wait for locks."""
 LONGEST_RUN = 6 * 3600.0
+
+_maintenance_job = functools.partial(
+    owlrunner.job_type, scope="system", timeout=LONGEST_RUN, cancel_grace=CANCEL_GRACE, on_restart="requeue"
+)
+"""What the jobs have in common: they are the owner's, and start over where a server leaves them."""
 
 
 @attrs.frozen
@@ -68,14 +74,10 @@ def db_pruning_job(settings: MaintenanceSettings) -> owlrunner.AnyJobType:
         # Without a limit there is nothing to do, and a run each hour that says so would be noise.
         return "" if limit_of(params) else f"no limit is set ({SIZE_VARIABLE}, or max_size_bytes in its params)"
 
-    @owlrunner.job_type(
-        scope="system",
+    @_maintenance_job(
         label="Database Pruning",
         default_schedule="0 * * * *",
         off=off,
-        timeout=LONGEST_RUN,
-        cancel_grace=CANCEL_GRACE,
-        on_restart="requeue",
     )
     async def db_pruning(ctx: owlrunner.JobContext, params: PruningParams) -> dict[str, object]:
         """Remove the oldest events while the database is larger than its limit.
@@ -92,13 +94,9 @@ def db_pruning_job(settings: MaintenanceSettings) -> owlrunner.AnyJobType:
 def soft_delete_cleanup_job(settings: MaintenanceSettings) -> owlrunner.AnyJobType:
     """The job type, holding the settings of the server that runs it."""
 
-    @owlrunner.job_type(
-        scope="system",
+    @_maintenance_job(
         label="Soft-Delete Cleanup",
         default_schedule="0 3 * * *",
-        timeout=LONGEST_RUN,
-        cancel_grace=CANCEL_GRACE,
-        on_restart="requeue",
     )
     async def soft_delete_cleanup(ctx: owlrunner.JobContext) -> dict[str, object]:
         """Remove for good what was deleted longer ago than it could be restored, with all that hangs on it.
@@ -114,13 +112,9 @@ def soft_delete_cleanup_job(settings: MaintenanceSettings) -> owlrunner.AnyJobTy
 def partition_creation_job(settings: MaintenanceSettings) -> owlrunner.AnyJobType:
     """The job type, holding the settings of the server that runs it."""
 
-    @owlrunner.job_type(
-        scope="system",
+    @_maintenance_job(
         label="Partition Creation",
         default_schedule="0 4 * * *",
-        timeout=LONGEST_RUN,
-        cancel_grace=CANCEL_GRACE,
-        on_restart="requeue",
         # Without partitions events are refused, so the next try does not wait for tomorrow.
         retry=owlrunner.Retry(max_attempts=3, first_delay=60.0),
     )
@@ -144,14 +138,10 @@ def run_retention_job(settings: MaintenanceSettings) -> owlrunner.AnyJobType:
     def off(params: RetentionParams) -> str:
         return "" if days_of(params) else "nothing is too old (retention_days is 0, or older_than_days in its params)"
 
-    @owlrunner.job_type(
-        scope="system",
+    @_maintenance_job(
         label="Run Retention",
         default_schedule="30 2 * * *",
         off=off,
-        timeout=LONGEST_RUN,
-        cancel_grace=CANCEL_GRACE,
-        on_restart="requeue",
     )
     async def run_retention(ctx: owlrunner.JobContext, params: RetentionParams) -> dict[str, object]:
         """Delete runs that ended long ago, with their logs and notifications, and old fires of schedules.

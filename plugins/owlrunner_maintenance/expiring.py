@@ -44,7 +44,7 @@ async def look(connection: owlrunner.Connection, settings: MaintenanceSettings) 
         Linked(one, *found[one.root], Relation(*row))
         for one in settings.linked_tables
         if one.root in found
-        for row in await rows(connection, "linked_table", _names_of(one.table))
+        for row in await rows(connection, "linked_table", attrs.asdict(Names.of(one.table)))
     ]
     belonged_to = {one.root for one in linked}
     roots = {
@@ -81,7 +81,7 @@ async def _soft_deletable(
     connection: owlrunner.Connection, written: str, deleted_at: str
 ) -> list[tuple[Relation, list[str]]]:
     """The table that a setting names, with its primary key; nothing where there is no such table."""
-    params = {**_names_of(written), "deleted_at": deleted_at}
+    params = attrs.asdict(Names.of(written)) | {"deleted_at": deleted_at}
     found = []
     for oid, schema, name, key, can_be_deleted in await rows(connection, "soft_deletable_table", params):
         if not can_be_deleted:
@@ -90,9 +90,3 @@ async def _soft_deletable(
             )
         found.append((Relation(oid, schema, name), key))
     return found
-
-
-def _names_of(written: str) -> dict[str, str | None]:
-    """A configured name as parameters of a query."""
-    names = Names.of(written)
-    return {"schema": names.schema, "name": names.name}

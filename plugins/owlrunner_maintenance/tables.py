@@ -42,7 +42,7 @@ async def now(connection: owlrunner.Connection) -> datetime:
 
 async def find_parent(connection: owlrunner.Connection, names: Names) -> Parent | Literal["missing", "not partitioned"]:
     """The table that a setting names, or why it cannot be worked on."""
-    found = await rows(connection, "partitioned_table", {"schema": names.schema, "name": names.name})
+    found = await rows(connection, "partitioned_table", attrs.asdict(names))
     if not found:
         return "missing"
     ((oid, schema, name, by_time, column, tablespace),) = found
