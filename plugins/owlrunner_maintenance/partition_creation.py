@@ -15,6 +15,8 @@ from owlrunner_maintenance.units import MaintenanceFailed, Stopped, Units, reaso
 
 _SOMEBODY_WAS_QUICKER = (
     psycopg.errors.DuplicateTable,
+    # Of the row type that comes with each table: met instead of the table when both are being made at the same moment.
+    psycopg.errors.DuplicateObject,
     psycopg.errors.InvalidObjectDefinition,
     psycopg.errors.UniqueViolation,
 )
