@@ -66,13 +66,18 @@ def pooled() -> Iterator[Pooled]:
         yield lambda url: url
 
 
+def new_template(postgres_url: str, name: str, source: str = "template1") -> str:
+    """Make a database to be copied, itself a copy of another, anew; returns its connection string."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"drop database if exists {name}")
+        connection.execute(f"create database {name} template {source}")
+    return _in_database(postgres_url, name)
+
+
 @pytest.fixture(scope="session")
 def template_url(postgres_url: str) -> str:
     """A database with every migration applied, to be copied."""
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"drop database if exists {TEMPLATE}")
-        connection.execute(f"create database {TEMPLATE}")
-    url = _in_database(postgres_url, TEMPLATE)
+    url = new_template(postgres_url, TEMPLATE)
 
     async def apply() -> None:
         async with Database(url) as db:

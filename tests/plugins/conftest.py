@@ -1,5 +1,6 @@
 """What tests of the bundled plugins may ask for."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -10,11 +11,10 @@ from typing import TypeAlias
 import psycopg
 import pytest
 import trio
-from psycopg.conninfo import make_conninfo
 
 from owlrunner.storage.migrations import migrate, wanted_migrations
 from owlrunner.storage.postgres import Database
-from tests.conftest import _fresh_database
+from tests.conftest import _fresh_database, new_template
 from tests.plugins.maintenance_world import APP, NOW, OTHER_APP, World, catalog
 
 OnRetry: TypeAlias = Callable[[Callable[[], object]], None]
@@ -46,13 +46,9 @@ def migrated(url: str) -> None:
 @pytest.fixture(scope="session")
 def maintenance_template(postgres_url: str) -> str:
     """A database with the tables of the maintenance plugin, in which it is NOW; its name, to be copied."""
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"drop database if exists {TEMPLATE}")
-        connection.execute(f"create database {TEMPLATE}")
-    url = make_conninfo(postgres_url, dbname=TEMPLATE)
+    url = new_template(postgres_url, TEMPLATE)
     migrated(url)
-    with psycopg.connect(url, autocommit=True) as connection:
-        world = World(url, connection)
+    with opened(url) as world:
         # Those of the real month, which NOW is not.
         for parent in ("events", "metric_events", "funnel_events"):
             for partition in world.partitions(parent):
@@ -61,6 +57,7 @@ def maintenance_template(postgres_url: str) -> str:
     return TEMPLATE
 
 
+@contextlib.contextmanager
 def opened(url: str) -> Iterator[World]:
     """A world on a database, until it is done with."""
     with psycopg.connect(url, autocommit=True) as connection:
@@ -71,17 +68,15 @@ def opened(url: str) -> Iterator[World]:
 def maintained(postgres_url: str, maintenance_template: str) -> Iterator[World]:
     """A fresh database in which it is NOW, without any partition."""
     for url in _fresh_database(postgres_url, maintenance_template):
-        yield from opened(url)
+        with opened(url) as world:
+            yield world
 
 
 @pytest.fixture(scope="session")
 def partitioned_template(postgres_url: str, maintenance_template: str) -> str:
     """The database with its partitions; its name, to be copied."""
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"drop database if exists {PARTITIONED}")
-        connection.execute(f"create database {PARTITIONED} template {maintenance_template}")
-    with psycopg.connect(make_conninfo(postgres_url, dbname=PARTITIONED), autocommit=True) as connection:
-        trio.run(World(make_conninfo(postgres_url, dbname=PARTITIONED), connection).result, "partition_creation")
+    with opened(new_template(postgres_url, PARTITIONED, maintenance_template)) as world:
+        trio.run(world.result, "partition_creation")
     return PARTITIONED
 
 
@@ -89,18 +84,14 @@ def partitioned_template(postgres_url: str, maintenance_template: str) -> str:
 def world(postgres_url: str, partitioned_template: str) -> Iterator[World]:
     """A fresh database in which it is NOW, with its partitions."""
     for url in _fresh_database(postgres_url, partitioned_template):
-        yield from opened(url)
+        with opened(url) as world:
+            yield world
 
 
 @pytest.fixture(scope="session")
 def million_events_template(postgres_url: str, maintenance_template: str) -> str:
     """A database with a million events, evenly spread from November to NOW, with two indexes; its name, to be copied."""
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"drop database if exists {MILLION}")
-        connection.execute(f"create database {MILLION} template {maintenance_template}")
-    url = make_conninfo(postgres_url, dbname=MILLION)
-    with psycopg.connect(url, autocommit=True) as connection:
-        world = World(url, connection)
+    with opened(new_template(postgres_url, MILLION, maintenance_template)) as world:
         world.set_now(datetime(2023, 12, 15, tzinfo=UTC))
         # Bare first, because indexes over rows that are there already are built in a third of the time. Two of the seven:
         # all take as long as everything else together.
@@ -118,7 +109,8 @@ def million_events_template(postgres_url: str, maintenance_template: str) -> str
 def million_events(postgres_url: str, million_events_template: str) -> Iterator[World]:
     """A fresh database in which it is NOW, with a million events, half of them APP's and half OTHER_APP's."""
     for url in _fresh_database(postgres_url, million_events_template):
-        yield from opened(url)
+        with opened(url) as world:
+            yield world
 
 
 @pytest.fixture

@@ -136,7 +136,8 @@ def new(postgres_url: str) -> Iterator[World]:
     """A database that has just been migrated, with the real clock."""
     for url in _fresh_database(postgres_url, "template0"):
         migrated(url)
-        yield from opened(url)
+        with opened(url) as world:
+            yield world
 
 
 async def test_a_new_database_takes_events_at_once(new: World) -> None:
