@@ -1,5 +1,6 @@
 """This is the room for who takes part: how each is installed, how its jobs are prepared, and how its workers are started."""
 
+import abc
 import os
 import subprocess
 import sys
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @attrs.frozen
-class Contestant:
+class Contestant(abc.ABC):
     """One that drains a queue. Subclasses say how."""
 
     name: str
@@ -30,21 +31,21 @@ class Contestant:
     unfinished: ClassVar[str] = ""
     """A query: whether anything is left to be done."""
 
+    @abc.abstractmethod
     def make_template(self, house: House) -> None:
         """Make the database that each measurement starts from a copy of."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def fill(self, sql: Sql, count: int) -> None:
         """Put so many jobs into the queue, with nobody there to do them."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def drip(self, sql: Sql, count: int) -> None:
         """Enqueue so many jobs, one at a time with a pause after each, as somebody's web application would."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def command(self, sql: Sql) -> tuple[list[str], dict[str, str]]:
         """What to start as a worker, and with which environment besides."""
-        raise NotImplementedError
 
 
 @attrs.frozen

@@ -16,9 +16,9 @@ import psutil
 from tests.benchmarks import tally
 from tests.benchmarks.contestants import ROOT, Contestant
 from tests.benchmarks.house import House, Sql
+from tests.benchmarks.waiting import PATIENCE
 
 _INTERVAL = 0.005
-PATIENCE = 60.0
 
 
 @attrs.frozen

@@ -68,12 +68,6 @@ class Figures:
         told: dict[str, Any] = {"machine": machine(), "figures": figures, "goals": judged}
         file.write_text(json.dumps(told, indent=1))
 
-    @classmethod
-    def read(cls, file: Path) -> "Figures":
-        """Read what ``write`` wrote."""
-        told = json.loads(file.read_text())
-        return cls({Key(one["stage"], one["contestant"], one["metric"]): one["values"] for one in told["figures"]})
-
 
 def machine() -> str:
     """On what it was measured."""

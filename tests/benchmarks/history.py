@@ -2,7 +2,6 @@
 
 import contextlib
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import psycopg
 from tests.benchmarks.contestants import OwlRunner
 from tests.benchmarks.drain import working
 from tests.benchmarks.house import House, Sql
+from tests.benchmarks.waiting import until
 
 TEMPLATE = "bench_history"
 _PAST = """
@@ -60,8 +60,7 @@ def retention(sql: Sql) -> Iterator[None]:
         sql.run(
             "insert into job_runs (job_type, triggered_by, requeue_on_restart) values ('run_retention', 'operator', true)"
         )
-        while sql.one(_ENDED) == before:
-            time.sleep(0.05)
+        until(lambda: sql.one(_ENDED) != before, "the history begins to go")
         yield
         if not sql.one(_ENDED):
             raise RuntimeError("the history was gone before the work was done: it says nothing")

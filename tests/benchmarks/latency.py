@@ -2,7 +2,6 @@
 
 import statistics
 import tempfile
-import time
 from pathlib import Path
 from uuid import UUID
 
@@ -13,8 +12,9 @@ from owlrunner.jobs import Jobs, TriggerRequest
 from owlrunner.plugins import load_catalog
 from owlrunner.storage.postgres import Database
 from tests.benchmarks.contestants import Contestant, OwlRunner
-from tests.benchmarks.drain import PATIENCE, working
+from tests.benchmarks.drain import working
 from tests.benchmarks.house import House
+from tests.benchmarks.waiting import PATIENCE, until
 from tests.benchmarks.workers import drip, owlrunner_jobs
 
 WARM_UP = 10
@@ -63,12 +63,8 @@ async def _until_running(jobs: Jobs, run_id: UUID) -> None:
 
 
 def _wait_for(heard: Path, count: int) -> list[float]:
-    deadline = time.monotonic() + PATIENCE
-    while len(latencies := drip.read(heard)) < count:
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{len(latencies)} of {count} jobs have arrived")
-        time.sleep(0.005)
-    return latencies
+    until(lambda: len(drip.read(heard)) >= count, f"{count} jobs arrive")
+    return drip.read(heard)
 
 
 def _percentiles(seconds: list[float]) -> dict[str, float]:

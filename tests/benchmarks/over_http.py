@@ -15,8 +15,8 @@ import trio
 
 from tests.benchmarks.contestants import ROOT, OwlRunner
 from tests.benchmarks.door import Projects
-from tests.benchmarks.drain import PATIENCE
 from tests.benchmarks.house import House, Sql
+from tests.benchmarks.waiting import until
 
 CLIENTS = 8
 BARE = "tests.benchmarks.workers.bare_route"
@@ -79,13 +79,12 @@ def serving(sql: Sql, settings: dict[str, str]) -> Iterator[int]:
 
 
 def _port_of(process: psutil.Popen) -> int:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        for connection in process.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN:
-                return int(connection.laddr.port)
-        time.sleep(0.05)
-    raise RuntimeError("the server opened no port")
+    until(lambda: bool(_listening(process)), "the server opens its port")
+    return _listening(process)[0]
+
+
+def _listening(process: psutil.Popen) -> list[int]:
+    return [one.laddr.port for one in process.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import trio
@@ -13,8 +12,9 @@ from owlrunner.plugins import load_catalog
 from owlrunner.storage.postgres import Database
 from tests.benchmarks import tally
 from tests.benchmarks.contestants import Contestant, OwlRunner
-from tests.benchmarks.drain import PATIENCE, working
+from tests.benchmarks.drain import working
 from tests.benchmarks.house import House, Sql
+from tests.benchmarks.waiting import PATIENCE, until
 from tests.benchmarks.workers import owlrunner_jobs
 
 IDLE_SECONDS = 60.0
@@ -46,7 +46,7 @@ def sleepers(house: House, count: int) -> dict[str, float]:
         contestant.fill(sql, count)
         shared = Path(folder) / "tally"
         with working(contestant, sql, 1, shared) as (process,):
-            _until(lambda: tally.read(shared)[0] >= count, "all sleep")
+            until(lambda: tally.read(shared)[0] >= count, "all sleep")
             lease = 30.0
             left = lease
             for _ in range(200):
@@ -57,7 +57,7 @@ def sleepers(house: House, count: int) -> dict[str, float]:
             rss = process.memory_info().rss / MEGABYTE
             started = time.monotonic()
             process.terminate()
-            _until(lambda: not sql.one("select exists (select from job_runs where status = 'running')"), "all end")
+            until(lambda: not sql.one("select exists (select from job_runs where status = 'running')"), "all end")
             ended = time.monotonic() - started
             process.wait(PATIENCE)
         return {"RSS MB": rss, "oldest heartbeat s": lease - left, "all ended s": ended}
@@ -91,7 +91,7 @@ def progress(house: House) -> dict[str, float]:
 def _talk(sql: Sql, runs: int, params: dict[str, float]) -> tuple[float, float]:
     """Trigger talkers, wait for their end, and return how long one took and what one call did, in microseconds."""
     trio.run(_trigger_talkers, sql.url, runs, params)
-    _until(lambda: not sql.one(OwlRunner.unfinished), "all have talked")
+    until(lambda: not sql.one(OwlRunner.unfinished), "all have talked")
     return sql.run(
         "select max(extract(epoch from completed_at - started_at))::float8, avg((result ->> 'seconds_per_call')::float8 * 1e6)"
         " from job_runs where params ->> 'calls' = %s and status = 'completed'",
@@ -113,16 +113,8 @@ def punctuality(house: House, servers: int) -> dict[str, float]:
         contestant = OwlRunner("OwlRunner", settings={"OWLRUNNER_SERVER__SCHEDULES": str(schedules)})
         with house.database(contestant.template) as sql, working(contestant, sql, servers, Path(folder) / "tally"):
             done = "select count(*) from job_runs where job_type = 'punctual' and completed_at is not null"
-            _until(lambda: sql.one(done) >= 3, "three fires", 200.0)
+            until(lambda: sql.one(done) >= 3, "three fires", 200.0)
             late = sql.one(
                 "select max(extract(epoch from started_at - fire_time))::float8 from job_runs where job_type = 'punctual'"
             )
             return {"latest start ms": late * 1000}
-
-
-def _until(holds: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
-    deadline = time.monotonic() + patience
-    while not holds():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"waited {patience:g} seconds in vain: {what}")
-        time.sleep(NAPS)

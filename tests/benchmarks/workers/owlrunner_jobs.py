@@ -1,4 +1,7 @@
-"""OwlRunner's job types for the benchmarks; a plugin like any other, loaded by its module name."""
+"""OwlRunner's job types for the benchmarks; a plugin like any other, loaded by its module name.
+
+They requeue, because runs that wait before the only server has started would otherwise be failed by its recovery.
+"""
 
 import os
 import time
@@ -42,7 +45,7 @@ class Sent:
     sent: float
 
 
-@owlrunner.job_type(scope="system", overlap="allow")
+@owlrunner.job_type(scope="system", overlap="allow", on_restart="requeue")
 async def dripping(ctx: owlrunner.JobContext, params: Sent) -> None:
     """Tell how long it took to get here."""
     drip.arrived(params.sent)
@@ -67,7 +70,7 @@ class Talk:
     pause: float = 0.0
 
 
-@owlrunner.job_type(scope="system", overlap="allow")
+@owlrunner.job_type(scope="system", overlap="allow", on_restart="requeue")
 async def talker(ctx: owlrunner.JobContext, params: Talk) -> dict[str, float]:
     """Tell progress as fast as possible, or with pauses, and say what one call took."""
     spent = 0.0
