@@ -58,7 +58,9 @@ class Session:
         """
         with mapped_errors():
             cursor = await self.connection.execute(query(name), params)
-            return await cursor.fetchall() if cursor.description is not None else []
+            # Not ``description``: to make it takes longer than to read a short answer.
+            answer = cursor.pgresult
+            return await cursor.fetchall() if answer is not None and answer.nfields else []
 
     async def row(self, name: str, params: Params | None = None) -> tuple[Any, ...] | None:
         """The first row, or None."""
@@ -109,6 +111,17 @@ class Database:
                 await connection.execute("set timezone = 'UTC'")
             return connection
 
+    async def _connect_for_pool(self) -> TrioConnection:
+        """Open a connection for our own queries."""
+        connection = await self.connect()
+        if self._prepare_threshold is not None:
+            # A prepared plan lives as long as its connection, and one that was made while a table was empty reads all of it, also
+            # when there are a million rows, until somebody analyzes it. Each of our queries has its index. Before version 18 a
+            # plan without a choice counts as dear enough to be compiled, hence the second.
+            with mapped_errors():
+                await connection.execute("set enable_seqscan = off; set jit = off")
+        return connection
+
     @asynccontextmanager
     async def dedicated(self) -> AsyncIterator[TrioConnection]:
         """A connection of the caller's own, closed at the end: for a loop, or for a handler."""
@@ -121,8 +134,13 @@ class Database:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
         """Borrow a connection from the pool. A broken one is replaced here, a dirty one is not given back."""
-        async with self._room:
-            connection = self._take_idle() or await self.connect()
+        try:
+            # Where there is room nobody has to wait, not even for a turn of the event loop: the statement that follows will.
+            self._room.acquire_nowait()
+        except trio.WouldBlock:
+            await self._room.acquire()
+        try:
+            connection = self._take_idle() or await self._connect_for_pool()
             try:
                 yield Session(connection)
             finally:
@@ -130,6 +148,8 @@ class Database:
                     self._idle.append(connection)
                 else:
                     connection.hang_up()
+        finally:
+            self._room.release()
 
     async def rows(self, name: str, params: Params | None = None) -> list[tuple[Any, ...]]:
         """Run one query on a borrowed connection."""

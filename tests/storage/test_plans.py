@@ -1,0 +1,39 @@
+"""Plans: what was planned once stays good as the tables grow."""
+
+import uuid
+
+from owlrunner.storage import attempts
+from owlrunner.storage.postgres import Database, Session
+
+
+async def rows_read_one_by_one(session: Session) -> int:
+    """How many rows of ``job_runs`` were read by going through the whole table."""
+    await session.connection.execute("select pg_stat_force_next_flush()")
+    cursor = await session.connection.execute("select seq_tup_read from pg_stat_user_tables where relname = 'job_runs'")
+    ((count,),) = await cursor.fetchall()
+    return int(count)
+
+
+async def test_what_was_planned_while_the_table_was_empty_reads_no_more_than_it_needs(database_url: str) -> None:
+    """A server that claimed from an empty table goes by the index when a thousand ended runs are there, analyzed or not."""
+    server = uuid.uuid4()
+    async with Database(database_url, size=1) as db, db.session() as session:
+        # As autovacuum would: from here on it is known to be empty.
+        await session.connection.execute("vacuum analyze job_runs")
+        await session.connection.execute(
+            "insert into servers (id, name, version, job_types, capacity, started_at, lease_expires_at)"
+            " values (%s, 'a', '1', '{}', 1, now(), 'infinity')",
+            [server],
+        )
+        for _ in range(10):
+            assert await attempts.claim_pending(session, server, ["x"], 1) == []
+            assert await attempts.next_due(session, ["x"]) is None
+        await session.connection.execute(
+            "insert into job_runs (job_type, triggered_by, status, server_id, attempt, started_at, completed_at)"
+            " select 'x', 'operator', 'completed', %s, 1, now(), now() from generate_series(1, 1000)",
+            [server],
+        )
+        before = await rows_read_one_by_one(session)
+        assert await attempts.claim_pending(session, server, ["x"], 1) == []
+        assert await attempts.next_due(session, ["x"]) is None
+        assert await rows_read_one_by_one(session) == before
