@@ -40,6 +40,7 @@ MAX_PARAMS_BYTES = 256 * 1024
 MAX_BATCH = 10_000
 """How many runs one ``trigger_many`` creates."""
 NO_PROJECT = "Project not found"
+UNSTORABLE = "params: text with NUL characters or lone surrogates cannot be stored"
 
 
 @attrs.frozen
@@ -81,10 +82,9 @@ class Jobs:
         answer = await job_runs.insert_pending(self.db, self._new_run(actor, team_id, wanted), actor)
         if answer is None:
             raise NotFound(NO_PROJECT)
-        created, run = answer
-        if not created:
-            raise RunAlreadyActive(run.id)
-        return run
+        if isinstance(answer, UUID):
+            raise RunAlreadyActive(answer)
+        return answer
 
     async def trigger_many(
         self, actor: Actor, team_id: UUID | None, wanted: Sequence[TriggerRequest]
@@ -218,8 +218,8 @@ def _project_id(job_type: AnyJobType, text: str | None) -> UUID | None:
     if not text:
         raise InvalidRequest("project_id is required for project-scoped jobs")
     try:
-        return UUID(text)
-    except ValueError:
+        return msgspec.convert(text, UUID)
+    except msgspec.ValidationError:
         raise InvalidRequest(f"project_id: expected a uuid, got {text[:60]!r}") from None
 
 
@@ -228,9 +228,13 @@ def _checked_params(job_type: AnyJobType, params: Any) -> str | None:
     job_type.decode_params(params)
     if params is None:
         return None
-    if holds_unstorable_text(params):
-        raise InvalidParams("params: text with NUL characters or lone surrogates cannot be stored")
-    text = msgspec.json.encode(params)
+    try:
+        text = msgspec.json.encode(params)
+    except UnicodeEncodeError:  # half a surrogate pair
+        raise InvalidParams(UNSTORABLE) from None
+    # Also what only looks like NUL, such as a text about JSON, is looked at closely.
+    if b"\\u0000" in text and holds_unstorable_text(params):
+        raise InvalidParams(UNSTORABLE)
     if len(text) > MAX_PARAMS_BYTES:
         raise InvalidParams(f"params: at most {MAX_PARAMS_BYTES:,} bytes as JSON, got {len(text):,}")
     return text.decode()

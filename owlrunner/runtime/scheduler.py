@@ -150,7 +150,7 @@ class Scheduler:
         )
         answer = await job_runs.insert_pending(session, new, ACTOR)
         assert answer is not None  # noqa: S101 - only a run with a project can miss it
-        return answer[0], answer[1].id
+        return (False, answer) if isinstance(answer, UUID) else (True, answer.id)
 
     async def _start_queued(self, session: Session) -> None:
         """Trigger the fires that waited for a run which has ended."""

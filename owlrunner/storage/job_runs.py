@@ -23,8 +23,7 @@ class Speaks(Protocol):
         """The first row."""
 
 
-@attrs.frozen
-class NewRun:
+class NewRun(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What a trigger asks for. ``params`` is JSON text; ``run_at`` is an instant, ``delay`` counts from the database's now."""
 
     job_type: str
@@ -90,10 +89,40 @@ def _audit(actor: Starter) -> dict[str, str | None]:
             return {"audit_actor_type": None, "audit_actor_id": None}
 
 
-async def insert_pending(db: Speaks, new: NewRun, actor: Starter) -> tuple[bool, JobRun] | None:
-    """Create the run and return (True, run), or (False, the active run in its slot), or None: no such project in that team."""
-    row = await db.row("job_runs/insert_pending", attrs.asdict(new) | _audit(actor))
-    return (row[0], run_of_row(row[1:])) if row is not None else None
+async def insert_pending(db: Speaks, new: NewRun, actor: Starter) -> JobRun | UUID | None:
+    """Create the run and return it, or the id of the active run in its slot, or None: no such project in that team."""
+    row = await db.row("job_runs/insert_pending", msgspec.structs.asdict(new) | _audit(actor))
+    if row is None:
+        return None
+    created, run_id, params, created_at, run_at = row
+    return _pending(new, run_id, params, created_at, run_at) if created else run_id
+
+
+def _pending(new: NewRun, run_id: UUID, params: Any, created_at: datetime, run_at: datetime) -> JobRun:
+    """A run that has just been created: only what the database gave it has to be asked for."""
+    return JobRun(
+        id=run_id,
+        job_type=new.job_type,
+        status=RunStatus.PENDING,
+        team_id=new.team_id,
+        project_id=new.project_id,
+        triggered_by=new.triggered_by,
+        params=params,
+        progress=None,
+        result=None,
+        error=None,
+        notify=new.notify,
+        started_at=None,
+        completed_at=None,
+        created_at=created_at,
+        run_at=run_at,
+        priority=new.priority,
+        attempt=0,
+        max_attempts=new.max_attempts,
+        server_id=None,
+        cancel_requested_at=None,
+        cancelled_by=None,
+    )
 
 
 async def insert_many(

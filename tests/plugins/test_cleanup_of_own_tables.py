@@ -137,8 +137,9 @@ async def test_millions_below_may_go_in_batches(maintained: World) -> None:
     """A table with a foreign key that is listed as linked goes in batches, before the transaction of its root."""
     maintained.sql(
         "insert into teams (id, name, slug, deleted_at) values (gen_random_uuid(), 'T', 't', '2024-01-01');"
-        "insert into job_runs (job_type, team_id, triggered_by, exclusive) select 'x', id, 'x', false"
-        " from teams, generate_series(1, 25)"
+        "insert into projects (team_id, name, slug) select id, 'P', 'p' from teams;"
+        "insert into job_runs (job_type, team_id, project_id, triggered_by, exclusive) select 'x', team_id, id, 'x', false"
+        " from projects, generate_series(1, 25)"
     )
     report = await maintained.run("soft_delete_cleanup", batch_rows=10)
     assert (report.result["jobRuns"], report.result["teams"]) == (25, 1)

@@ -10,7 +10,7 @@ import trio
 
 from owlrunner.actor import OperatorActor
 from owlrunner.errors import InvalidParams, PluginError
-from owlrunner.job_run import Outcome, RunStatus
+from owlrunner.job_run import JobRun, Outcome, RunStatus
 from owlrunner.job_type import Scope
 from owlrunner.schedules_file import load_schedules
 from owlrunner.storage import attempts, job_runs, servers
@@ -34,6 +34,7 @@ class History:
 
     world: World
     team: UUID
+    project: UUID
 
     def run(
         self,
@@ -42,13 +43,15 @@ class History:
         *,
         job_type: str = "sync",
         logs: int = 0,
+        system: bool = False,
         **columns: Any,
     ) -> UUID:
-        """A run of the team (or without one: ``team_id=None``) that was created a minute before its end, unless told otherwise."""
+        """A run of the team's project (or the system's: ``system=True``) that was created a minute before its end, unless told otherwise."""
         created = columns.pop("created_at", (ended or OLD) - timedelta(minutes=1))
         active = status in {"pending", "running"}
         row = {
-            "team_id": self.team,
+            "team_id": None if system else self.team,
+            "project_id": None if system else self.project,
             "job_type": job_type,
             "status": status,
             "triggered_by": "operator",
@@ -141,7 +144,9 @@ def history(maintained: World) -> History:
         " select (lpad(to_hex((extract(epoch from $1) * 1000)::bigint), 12, '0')"
         " || substr(replace(owl_uuid7()::text, '-', ''), 13))::uuid $$"
     )
-    return History(maintained, maintained.one("insert into teams (name, slug) values ('T', 't') returning id"))
+    team = maintained.one("insert into teams (name, slug) values ('T', 't') returning id")
+    project = maintained.one("insert into projects (team_id, name, slug) values (%s, 'P', 'p') returning id", team)
+    return History(maintained, team, project)
 
 
 def result(**counters: int) -> dict[str, object]:
@@ -230,10 +235,10 @@ async def test_the_last_ends_of_a_system_job_stay(history: History) -> None:
     stays = set()
     for job_type in ("first", "second"):
         for age in (130, 120):
-            history.run(NOW - age * DAY, job_type=job_type, team_id=None)
-        stays.add(history.run(NOW - 110 * DAY, "failed", job_type=job_type, team_id=None))
-        history.run(NOW - 105 * DAY, "cancelled", job_type=job_type, team_id=None)
-        stays.add(history.run(NOW - 100 * DAY, "cancelled", job_type=job_type, team_id=None))
+            history.run(NOW - age * DAY, job_type=job_type, system=True)
+        stays.add(history.run(NOW - 110 * DAY, "failed", job_type=job_type, system=True))
+        history.run(NOW - 105 * DAY, "cancelled", job_type=job_type, system=True)
+        stays.add(history.run(NOW - 100 * DAY, "cancelled", job_type=job_type, system=True))
     history.run(job_type="third")
     assert await history.forget() == result(runs=7)
     assert history.runs() == stays
@@ -245,11 +250,11 @@ async def test_alerts_about_changes_are_the_same_afterwards(history: History, st
     history.world.sql(
         "insert into notification_rules (alert_email, alerts, notifiers) values ('o@x.test', 'changes', '{email}')"
     )
-    history.run(NOW - 110 * DAY, team_id=None)
-    history.run(NOW - 105 * DAY, "failed", team_id=None)
-    history.run(NOW - 100 * DAY, "cancelled", team_id=None)
+    history.run(NOW - 110 * DAY, system=True)
+    history.run(NOW - 105 * DAY, "failed", system=True)
+    history.run(NOW - 100 * DAY, "cancelled", system=True)
     assert (await history.forget())["runs"] == 1
-    running = history.run(None, "running", team_id=None)
+    running = history.run(None, "running", system=True)
     history.world.sql(
         "update job_runs set status = %s, completed_at = owl_now(), error = 'broken' where id = %s", status, running
     )
@@ -319,7 +324,7 @@ async def test_a_dry_run_tells_what_a_run_does(history: History) -> None:
         run_id = history.run(NOW - age * DAY, logs=age)
         history.notification(run_id)
         history.fire("daily", NOW - age * DAY, "ran", run_id=run_id)
-        history.run(NOW - age * DAY, team_id=None)
+        history.run(NOW - age * DAY, system=True)
     planned = await history.forget({"dry_run": True}, batch_rows=3)
     assert (history.count("job_runs"), history.count("schedule_fires")) == (8, 4)
     done = await history.forget()
@@ -395,12 +400,12 @@ async def test_many_runs_go_while_others_trigger_and_claim(history: History) -> 
     history.world.sql("set synchronous_commit = off")
     history.world.sql(
         "insert into job_runs"
-        " (id, job_type, status, triggered_by, team_id, attempt, server_id, started_at, completed_at, created_at, exclusive)"
+        " (id, job_type, status, triggered_by, team_id, project_id, attempt, server_id, started_at, completed_at, created_at, exclusive)"
         # Ids that only count within their millisecond: making random ones takes longer than all the rest.
         " select (lpad(to_hex((extract(epoch from moment) * 1000)::bigint), 12, '0') || lpad(to_hex(number), 20, '0'))::uuid,"
-        " 'many', 'completed', 'operator', %s, 1, %s, moment, moment, moment, false"
+        " 'many', 'completed', 'operator', %s, %s, 1, %s, moment, moment, moment, false"
         " from generate_series(1, %s) number cross join lateral (select %s + number * interval '1 second' as moment) as t",
-        history.team, uuid4(), MANY, NOW - 200 * DAY,
+        history.team, history.project, uuid4(), MANY, NOW - 200 * DAY,
     )  # fmt: skip
     history.run(logs=10)
     tell, told = trio.open_memory_channel[None](MANY)
@@ -426,8 +431,8 @@ async def work_beside(
         async for _ in told:
             answer = await job_runs.insert_pending(session, new, OperatorActor())
             (claimed,) = await attempts.claim_pending(session, server_id, ["live"], 1)
-            assert answer is not None
-            assert (answer[0], answer[1].id) == (True, claimed.id)
+            assert isinstance(answer, JobRun)
+            assert answer.id == claimed.id
             attempt = FinishedAttempt(claimed.id, claimed.attempt, Outcome(RunStatus.COMPLETED), None, None)
             assert await attempts.finish(session, server_id, [attempt]) == {claimed.id}
             done.append(claimed.id)
