@@ -3,6 +3,7 @@
 import click
 import trio
 
+from owlrunner.cli.garbage import calm_collector
 from owlrunner.cli.local import catalog_of, configured
 from owlrunner.cli.log_output import set_up_logging
 from owlrunner.cli.options import Shared, config_option, pass_shared
@@ -22,6 +23,7 @@ def serve(shared: Shared) -> None:
     config = configured(shared)
     catalog = catalog_of(config)
     set_up_logging(config.log.level)
+    calm_collector()
     trio.run(_serve, config, catalog)
 
 
