@@ -52,7 +52,7 @@ class ServerConfig:
     Empty: ``<host name>:<port>``."""
     plugins: list[str] = attrs.Factory(list)
     """Modules to load as plugins besides the installed ones (entry points of the group ``owlrunner``)."""
-    capacity: int = attrs.field(default=100, validator=attrs.validators.ge(1))
+    capacity: int = attrs.field(default=500, validator=attrs.validators.ge(1))
     """How many runs this server executes at once."""
     lease: float = attrs.field(default=30.0, validator=_above_zero)
     """How long the others take this server for alive after its last heartbeat; it beats three times in that time."""
@@ -86,7 +86,9 @@ class DatabaseConfig:
     """Usually given as DATABASE_URL. Empty: OwlRunner keeps its own PostgreSQL under ``data_dir``."""
     data_dir: Path = Path(".owlrunner")
     pool_size: int = attrs.field(default=10, validator=attrs.validators.ge(2))
-    """Connections for the API. The runtime holds six more at most, and each ``ctx.connect()`` is one more."""
+    """Connections for the API. The runtime holds six more at most, and handlers have theirs besides."""
+    handler_connections: int = attrs.field(default=20, validator=attrs.validators.ge(1))
+    """How many runs may have connections by ``ctx.connect()`` at once; others wait for their first."""
     connect_timeout: float = attrs.field(default=10.0, validator=_above_zero)
 
 

@@ -27,7 +27,7 @@ MAX_PROGRESS_MESSAGE = 500
 """How many characters a progress message keeps."""
 
 Connection = AsyncConnection[tuple[Any, ...]]
-Connect = Callable[[], AbstractAsyncContextManager[Connection]]
+Connect = Callable[["JobContext"], AbstractAsyncContextManager[Connection]]
 
 current_context: ContextVar["JobContext | None"] = ContextVar("owlrunner_context", default=None)
 """The context of the run that this task, or a thread that Trio started for it, works for."""
@@ -145,9 +145,10 @@ class JobContext:
 
         A psycopg ``AsyncConnection`` driven by Trio, in autocommit mode; use ``async with connection.transaction()`` where
         statements belong together. It is for one task at a time, and is closed at the end of the block. Cancelling the run
-        cancels the statement in the server.
+        cancels the statement in the server. Where many runs have connections already (``database.handler_connections``) the first
+        one of a run waits for its turn; so close it while you wait for something else.
         """
-        return self._connect()
+        return self._connect(self)
 
     # What follows is the runtime's side; handlers have no use for it.
 

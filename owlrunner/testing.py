@@ -82,7 +82,7 @@ async def run(
         project_id=project_id,
         team_id=team_id,
         attempt=attempt,
-        connect=lambda: _connect(database_url),
+        connect=lambda _: _connect(database_url),
         on_news=on_news,
     )
     subject = Attempt(job_type, ctx, uuid4(), max_attempts=job_type.retry.max_attempts)

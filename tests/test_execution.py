@@ -26,7 +26,7 @@ def make_attempt(handler: Handler, *, max_attempts: int = 1, number: int = 1, **
         project_id=None,
         team_id=None,
         attempt=number,
-        connect=lambda: pytest.fail("no database here"),
+        connect=lambda _: pytest.fail("no database here"),
         on_news=lambda _: None,
     )
     return Attempt(job_type, ctx, uuid4(), max_attempts)

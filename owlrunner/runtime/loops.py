@@ -11,6 +11,7 @@ from owlrunner.notification import Notifier
 from owlrunner.plugins import Catalog
 from owlrunner.runtime.delivery import Deliverer, Delivery
 from owlrunner.runtime.execution import Cut
+from owlrunner.runtime.handler_connections import HandlerConnections
 from owlrunner.runtime.heartbeat import Heartbeat
 from owlrunner.runtime.held_runs import HeldRuns
 from owlrunner.runtime.recorder import Recorder
@@ -66,6 +67,7 @@ class Loops:
             job_types=catalog.job_types.values(),
             held=held,
             recorder=recorder,
+            connections=HandlerConnections(db, config.database.handler_connections),
             bell=wakeups.pending,
             server_id=lambda: heartbeat.server_id,
             longest_sleep=config.server.longest_sleep,

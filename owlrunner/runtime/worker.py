@@ -11,6 +11,7 @@ from owlrunner.context import JobContext
 from owlrunner.errors import DatabaseTrouble
 from owlrunner.job_type import AnyJobType
 from owlrunner.runtime.execution import Attempt, execute
+from owlrunner.runtime.handler_connections import HandlerConnections
 from owlrunner.runtime.held_runs import HeldRuns
 from owlrunner.runtime.recorder import Recorder
 from owlrunner.storage import attempts
@@ -18,8 +19,9 @@ from owlrunner.storage.attempts import ClaimedRun
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Bell
 
-MAX_CLAIM = 500
-"""Runs claimed by one statement; when it is full the next follows at once."""
+FEW, MANY = 100, 500
+"""One statement claims half of what the server has room for in all, so that the next is under way while these are executed, but
+at least FEW, below which statements cost more than that gains, and at most MANY."""
 OUTAGE_DELAY = 1.0
 CLAIM_PATIENCE = 10.0
 """Seconds that a sent claim gets to be answered when the server is stopping."""
@@ -39,11 +41,13 @@ class Worker:
         job_types: Iterable[AnyJobType],
         held: HeldRuns,
         recorder: Recorder,
+        connections: HandlerConnections,
         bell: Bell,
         server_id: Callable[[], UUID],
         longest_sleep: float,
     ) -> None:
         self._db = db
+        self._connections = connections
         self._job_types = {job_type.name: job_type for job_type in job_types}
         self._unlimited = [job_type.name for job_type in self._job_types.values() if job_type.max_running is None]
         self._limited = [
@@ -52,6 +56,7 @@ class Worker:
             if job_type.max_running is not None
         ]
         self._held = held
+        self._most_at_once = min(MANY, max(FEW, held.capacity // 2))
         self._recorder = recorder
         self._bell = bell
         # Asked at each claim: a server that lost its lease registers anew, under a new id.
@@ -82,7 +87,7 @@ class Worker:
 
     async def _claim_once(self, runs: trio.Nursery) -> int:
         """Claim what there is room for, and return how many that were."""
-        room = min(self._held.room, MAX_CLAIM)
+        room = min(self._held.room, self._most_at_once)
         if room <= 0:
             return 0
         server_id = self._server_id()
@@ -131,7 +136,7 @@ class Worker:
                 project_id=run.project_id,
                 team_id=run.team_id,
                 attempt=run.attempt,
-                connect=self._db.dedicated,
+                connect=self._connections.open,
                 on_news=self._recorder.note,
             )
             attempt = Attempt(self._job_types[run.job_type], ctx, server_id, run.max_attempts)

@@ -46,7 +46,7 @@ class History:
         system: bool = False,
         **columns: Any,
     ) -> UUID:
-        """A run of the team's project (or the system's: ``system=True``) that was created a minute before its end, unless told otherwise."""
+        """A run of the team's project, or a system run, created a minute before its end, unless told otherwise."""
         created = columns.pop("created_at", (ended or OLD) - timedelta(minutes=1))
         active = status in {"pending", "running"}
         row = {
@@ -400,7 +400,8 @@ async def test_many_runs_go_while_others_trigger_and_claim(history: History) -> 
     history.world.sql("set synchronous_commit = off")
     history.world.sql(
         "insert into job_runs"
-        " (id, job_type, status, triggered_by, team_id, project_id, attempt, server_id, started_at, completed_at, created_at, exclusive)"
+        " (id, job_type, status, triggered_by, team_id, project_id, attempt, server_id,"
+        " started_at, completed_at, created_at, exclusive)"
         # Ids that only count within their millisecond: making random ones takes longer than all the rest.
         " select (lpad(to_hex((extract(epoch from moment) * 1000)::bigint), 12, '0') || lpad(to_hex(number), 20, '0'))::uuid,"
         " 'many', 'completed', 'operator', %s, %s, 1, %s, moment, moment, moment, false"

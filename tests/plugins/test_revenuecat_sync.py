@@ -76,7 +76,7 @@ class World:
             project_id=self.project_id,
             team_id=uuid4(),
             attempt=1,
-            connect=connect or self.db.dedicated,
+            connect=connect or (lambda _: self.db.dedicated()),
             on_news=on_news,
         )
 
@@ -370,7 +370,7 @@ async def test_a_database_that_is_away_for_a_while_loses_no_user(
     opened = 0
 
     @contextlib.asynccontextmanager
-    async def connect() -> AsyncIterator[Connection]:
+    async def connect(_: JobContext) -> AsyncIterator[Connection]:
         nonlocal opened
         opened += 1
         if opened in (2, 3):
@@ -393,7 +393,7 @@ async def test_users_who_cannot_be_written_fail_the_run(world: World, monkeypatc
     opened = 0
 
     @contextlib.asynccontextmanager
-    async def connect() -> AsyncIterator[Connection]:
+    async def connect(_: JobContext) -> AsyncIterator[Connection]:
         nonlocal opened
         opened += 1
         if opened > 1:
