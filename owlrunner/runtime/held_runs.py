@@ -1,7 +1,7 @@
 """This is the room for the runs that this server holds: who they are, and what happens to them behind its back."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from uuid import UUID
 
 import trio
@@ -18,11 +18,11 @@ logger = logging.getLogger(__name__)
 class HeldRuns:
     """The attempts being executed now, by run and attempt."""
 
-    def __init__(self, *, capacity: int, on_room: Callable[[], None]) -> None:
+    def __init__(self, *, capacity: int) -> None:
         self.capacity = capacity
-        self._on_room = on_room
         self._attempts: dict[tuple[UUID, int], Attempt] = {}
         self._empty = Bell()
+        self._not_full = Bell()
 
     def __len__(self) -> int:
         return len(self._attempts)
@@ -33,23 +33,22 @@ class HeldRuns:
     def __repr__(self) -> str:
         return f"<HeldRuns {len(self)} of {self.capacity}>"
 
-    @property
-    def room(self) -> int:
-        """How many more runs may be claimed."""
-        return self.capacity - len(self._attempts)
-
     def add(self, attempt: Attempt) -> None:
         """It has been claimed."""
         self._attempts[attempt.ctx.run_id, attempt.ctx.attempt] = attempt
 
     def remove(self, attempt: Attempt) -> None:
         """Its handler has ended."""
-        was_full = self.room <= 0
+        was_full = len(self._attempts) >= self.capacity
         self._attempts.pop((attempt.ctx.run_id, attempt.ctx.attempt), None)
         if was_full:
-            self._on_room()
+            self._not_full.ring()
         if not self._attempts:
             self._empty.ring()
+
+    async def one_ended(self) -> None:
+        """Wait until one of as many as we may hold has ended."""
+        await self._not_full.listen().wait()
 
     async def all_ended(self) -> None:
         """Wait until no handler is running."""

@@ -58,7 +58,7 @@ class Loops:
         """Make them; nothing runs yet."""
         wakeups = Wakeups()
         look = wakeups.pending.ring
-        held = HeldRuns(capacity=config.server.capacity, on_room=look)
+        held = HeldRuns(capacity=config.server.capacity)
         scheduler = Scheduler(db, job_types=catalog.job_types, bell=Bell(), on_triggered=look)
         recorder = Recorder(db, on_requeued=look, on_ended=scheduler.run_has_ended)
         heartbeat = Heartbeat(db, registration, held=held, stall_limit=config.server.stall_limit, on_return=look)

@@ -115,10 +115,19 @@ class Recorder:
                     logger.info("the database is back; everything that waited has been written")
                 failures = 0
 
+    @property
+    def backlog(self) -> int:
+        """How many outcomes have not been stored yet."""
+        return len(self._ended)
+
+    async def next_flush(self) -> None:
+        """Wait until something has been stored."""
+        await self._flushed.wait()
+
     async def drained(self) -> None:
         """Wait until no outcome is left to be written."""
         while self._ended:
-            await self._flushed.wait()
+            await self.next_flush()
 
     async def _wait_for_work(self) -> None:
         """Until something ended, or, while runs are held, until it is time to look at their progress."""
@@ -199,12 +208,12 @@ class Recorder:
             self._ended = [one for one in self._ended if id(one) not in stored]
 
     async def _finish(self, session: Session, server_id: UUID, batch: list[FinishedAttempt]) -> None:
-        written = await attempts.finish(session, server_id, batch)
+        lost = await attempts.finish(session, server_id, batch)
         if any(one.outcome.status is RunStatus.PENDING for one in batch):
             self._on_requeued()
         self._on_ended()
-        for one in batch:
-            if one.id not in written:
+        for one in batch if lost else ():
+            if one.id in lost:
                 logger.warning(
                     "the outcome of run %s (%s) was not written: the run is not ours any more",
                     one.id,

@@ -74,8 +74,9 @@ class Worker:
             try:
                 if trio.current_time() < self._unsure_until:
                     await self._release_unstarted()
+                await self._wait_for_room()
                 claimed = await self._claim_once(runs)
-                sleep = 0.0 if claimed and self._held.room > 0 else await self._until_due()
+                sleep = 0.0 if claimed else await self._until_due()
             except DatabaseTrouble as error:
                 logger.warning("cannot claim: %s", error)
                 # The claim may have taken effect though its answer was lost; nobody would execute those runs.
@@ -85,11 +86,23 @@ class Worker:
                 with trio.move_on_after(sleep):
                     await rung.wait()
 
+    @property
+    def _room(self) -> int:
+        """How many more runs may be claimed."""
+        # Outcomes that wait are no burden until they are as many as we execute. Beyond that they count: what a slow database does
+        # not take must not pile up here, where a crash would lose it.
+        return self._held.capacity - len(self._held) - max(0, self._recorder.backlog - self._held.capacity)
+
+    async def _wait_for_room(self) -> None:
+        while self._room <= 0:
+            if len(self._held) < self._held.capacity:
+                await self._recorder.next_flush()
+            else:
+                await self._held.one_ended()
+
     async def _claim_once(self, runs: trio.Nursery) -> int:
         """Claim what there is room for, and return how many that were."""
-        room = min(self._held.room, self._most_at_once)
-        if room <= 0:
-            return 0
+        room = min(self._room, self._most_at_once)
         server_id = self._server_id()
         count = 0
         async with self._db.session() as session:
@@ -119,8 +132,6 @@ class Worker:
 
     async def _until_due(self) -> float:
         """Seconds to sleep unless woken."""
-        if self._held.room <= 0:
-            return self._longest_sleep
         async with self._db.session() as session:
             due = await attempts.next_due(session, self._unlimited + [name for name, _ in self._limited])
         if due is None:

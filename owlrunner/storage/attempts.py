@@ -83,7 +83,7 @@ async def next_due(session: Session, job_types: Sequence[str]) -> float | None:
 
 
 async def finish(session: Session, server_id: UUID, attempts: Sequence[FinishedAttempt]) -> set[UUID]:
-    """Write the outcomes of attempts that are still ours, and return the ids of those that were."""
+    """Write the outcomes of attempts that are still ours, and return the ids of those that were not."""
     outcomes = [
         _Outcome(
             one.id,

@@ -45,6 +45,16 @@ def query(name: str) -> bytes:
     return files("owlrunner.storage").joinpath("sql", *f"{name}.sql".split("/")).read_bytes()
 
 
+async def _set_up(connection: TrioConnection, statement: bytes) -> None:
+    """Run the first statement of a connection that nobody owns yet, or close it."""
+    try:
+        with mapped_errors():
+            await connection.execute(statement)
+    except BaseException:
+        connection.hang_up()
+        raise
+
+
 class Session:
     """One connection, held by one task, that speaks named queries."""
 
@@ -105,11 +115,11 @@ class Database:
                 connect_timeout=str(self._connect_timeout),
                 application_name="owlrunner",
             )
-            # Times come back in the session's zone, and Python's calendar ends earlier than PostgreSQL's: a time that was
-            # stored from one zone could be unreadable from another.
-            if connection.pgconn.parameter_status(b"TimeZone") not in (b"UTC", b"Etc/UTC"):
-                await connection.execute("set timezone = 'UTC'")
-            return connection
+        # Times come back in the session's zone, and Python's calendar ends earlier than PostgreSQL's: a time that was
+        # stored from one zone could be unreadable from another.
+        if connection.pgconn.parameter_status(b"TimeZone") not in (b"UTC", b"Etc/UTC"):
+            await _set_up(connection, b"set timezone = 'UTC'")
+        return connection
 
     async def _connect_for_pool(self) -> TrioConnection:
         """Open a connection for our own queries."""
@@ -118,8 +128,7 @@ class Database:
             # A prepared plan lives as long as its connection, and one that was made while a table was empty reads all of it, also
             # when there are a million rows, until somebody analyzes it. Each of our queries has its index. Before version 18 a
             # plan without a choice counts as dear enough to be compiled, hence the second.
-            with mapped_errors():
-                await connection.execute("set enable_seqscan = off; set jit = off")
+            await _set_up(connection, b"set enable_seqscan = off; set jit = off")
         return connection
 
     @asynccontextmanager

@@ -295,7 +295,7 @@ def test_the_moves_of_a_run_are_those_of_the_code() -> None:
     named = {re.findall(r"\[(\w+\.sql)\]", row[3])[0] for row in told}
     statements = (ROOT / "owlrunner" / "storage" / "sql" / "job_runs").glob("*.sql")
     setting = {
-        one.name for one in statements if re.search(r"^(set| {4,})\s*status = ", one.read_text("utf-8"), re.MULTILINE)
+        one.name for one in statements if re.search(r"^( *set| {4,})\s*status = ", one.read_text("utf-8"), re.MULTILINE)
     }
     assert named == setting
 

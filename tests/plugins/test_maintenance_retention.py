@@ -435,5 +435,5 @@ async def work_beside(
             assert isinstance(answer, JobRun)
             assert answer.id == claimed.id
             attempt = FinishedAttempt(claimed.id, claimed.attempt, Outcome(RunStatus.COMPLETED), None, None)
-            assert await attempts.finish(session, server_id, [attempt]) == {claimed.id}
+            assert not await attempts.finish(session, server_id, [attempt])
             done.append(claimed.id)

@@ -103,7 +103,7 @@ async def end(door: Door, run_id: UUID, status: RunStatus) -> None:
     error = "it broke" if status is RunStatus.FAILED else None
     async with door.db.session() as session:
         finished = FinishedAttempt(run_id, 1, Outcome(status, error=error), None, None)
-        assert await attempts.finish(session, SERVER, [finished]) == {run_id}
+        assert not await attempts.finish(session, SERVER, [finished])
 
 
 async def by_finish(door: Door) -> UUID:

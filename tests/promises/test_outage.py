@@ -75,3 +75,22 @@ async def test_a_restarted_server_needs_no_restart_of_ours(door: Door, serve: Se
     await door.until_told(run_id, "sleeping")
     await door.cancel(run_id)
     await door.until(run_id, RunStatus.CANCELLED)
+
+
+async def test_outcomes_do_not_pile_up(door: Door, serve: Serve) -> None:
+    """Beside a database that writes outcomes slowly a server claims no more than that as many wait as it executes."""
+    runs = [await door.trigger("requeued_beside_others", params={"steps": 1, "seconds": 0}) for _ in range(8)]
+    await door.sql(
+        "create function slowly() returns trigger language plpgsql as"
+        " $$ begin perform pg_sleep(0.1); return new; end $$;"
+        "create trigger slowly before update on job_runs for each row when (new.status = 'completed') execute function slowly();"
+        "create table already_running (number bigint);"
+        "create function count_running() returns trigger language plpgsql as"
+        " $$ begin insert into already_running select count(*) from job_runs where status = 'running'; return null; end $$;"
+        "create trigger count_running after update on job_runs for each statement execute function count_running()"
+    )
+    await serve(capacity=2)
+    for run_id in runs:
+        await door.until(run_id, RunStatus.COMPLETED)
+    # Two that are executed, and two that have ended.
+    assert (await door.sql("select max(number) from already_running")) == [(4,)]

@@ -1,4 +1,4 @@
--- What a trigger costs, made less.
+-- What a trigger and the end of a run cost, made less.
 -- compatible: yes
 
 -- A run belongs to its project, and through it to the team. A foreign key to the team as well told nothing more, and made each
@@ -28,5 +28,29 @@ begin
     if current_setting('server_version_num')::int >= 180000 then
         create or replace function owl_uuid7() returns uuid language sql volatile parallel safe as 'select uuidv7()';
     end if;
+end
+$$;
+
+-- As before, but a short look tells first whether there is anybody to be told: most system runs end with nobody listening.
+create or replace function owl_notify_of_end() returns trigger language plpgsql as $$
+begin
+    if not new.notify and not exists (select from notification_rules where alert_email <> '') then
+        return null;
+    end if;
+    insert into notifications (run_id, notifier, recipient)
+    select new.id, notifier, told.recipient
+    from notification_rules rules
+    cross join unnest(rules.notifiers) as notifier
+    cross join lateral (
+        select rules.alert_email where new.team_id is null and rules.alert_email <> '' and owl_is_alert(new, rules.alerts)
+        union
+        select owl_requester(new.triggered_by) where new.notify
+    ) as told (recipient)
+    where told.recipient is not null
+    on conflict on constraint notifications_once do nothing;
+    if found then
+        perform pg_notify('owlrunner_notifications', '');
+    end if;
+    return null;
 end
 $$;
