@@ -98,28 +98,34 @@ class Jobs:
         _require_writer(actor, team_id)
         if len(wanted) > MAX_BATCH:
             raise InvalidRequest(f"runs: at most {MAX_BATCH:,} at once, got {len(wanted):,}")
-        answers: list[UUID | Refused] = [NotFound(NO_PROJECT) for _ in wanted]
-        # One statement cannot create a run and meet it again, so those who want one slot queue up, and the first one asks.
-        queues: dict[object, tuple[NewRun, list[int]]] = {}
+        answers: list[UUID | Refused | None] = [None] * len(wanted)
+        runs: list[NewRun] = []
+        numbers: list[int] = []
+        # One statement cannot create a run and meet it again, so of those who want one slot the first one asks for all.
+        asks: dict[tuple[str, UUID | None], int] = {}
+        others: list[tuple[int, int]] = []
         for number, one in enumerate(wanted):
             try:
                 run = self._new_run(actor, team_id, one)
             except Refused as refusal:
                 answers[number] = refusal
                 continue
-            slot = (run.job_type, run.project_id) if run.exclusive else number
-            queues.setdefault(slot, (run, []))[1].append(number)
-        if not queues:
-            return answers
-        told = await job_runs.insert_many(self.db, team_id, [run for run, _ in queues.values()], actor)
-        for answer, (_, numbers) in zip(told, queues.values(), strict=True):
+            if run.exclusive:
+                place = asks.setdefault((run.job_type, run.project_id), len(runs))
+                if place < len(runs):
+                    others.append((number, place))
+                    continue
+            runs.append(run)
+            numbers.append(number)
+        told = await job_runs.insert_many(self.db, team_id, runs, actor) if runs else []
+        for number, answer in zip(numbers, told, strict=True):
             if answer is not None:
                 created, run_id = answer
-                for number in numbers:
-                    answers[number] = RunAlreadyActive(run_id)
-                if created:
-                    answers[numbers[0]] = run_id
-        return answers
+                answers[number] = run_id if created else RunAlreadyActive(run_id)
+        for number, place in others:
+            answer = told[place]
+            answers[number] = RunAlreadyActive(answer[1]) if answer is not None else None
+        return [answer if answer is not None else NotFound(NO_PROJECT) for answer in answers]
 
     def _new_run(self, actor: Actor, team_id: UUID | None, wanted: TriggerRequest) -> NewRun:
         """What was asked for, with every text checked."""

@@ -135,8 +135,14 @@ async def insert_many(
     # One text instead of a dozen arrays, each of which psycopg would go through value by value.
     params = {"team_id": team_id, "runs": msgspec.json.encode(runs).decode()} | _audit(actor)
     answers: list[tuple[bool, UUID] | None] = [None] * len(runs)
-    for number, created, run_id in await db.rows("job_runs/insert_many", params):
-        answers[number - 1] = (created, run_id)
+    places: dict[tuple[str, UUID | None], int] = {}
+    for number, created, run_id, job_type, project_id in await db.rows("job_runs/insert_many", params):
+        if created:
+            answers[number - 1] = (True, run_id)
+        elif number is not None:
+            places[runs[number - 1].job_type, runs[number - 1].project_id] = number - 1
+        else:
+            answers[places[job_type, project_id]] = (False, run_id)
     return answers
 
 

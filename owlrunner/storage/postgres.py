@@ -125,10 +125,13 @@ class Database:
         """Open a connection for our own queries."""
         connection = await self.connect()
         if self._prepare_threshold is not None:
-            # A prepared plan lives as long as its connection, and one that was made while a table was empty reads all of it, also
-            # when there are a million rows, until somebody analyzes it. Each of our queries has its index. Before version 18 a
-            # plan without a choice counts as dear enough to be compiled, hence the second.
-            await _set_up(connection, b"set enable_seqscan = off; set jit = off")
+            # A prepared plan lives as long as its connection. One that was made while a table was small reads all of it, also when
+            # there are a million rows, until somebody analyzes it. Each of our queries finds its rows one by one, by an index.
+            # Before version 18 a plan without a choice counts as dear enough to be compiled, hence the last.
+            await _set_up(
+                connection,
+                b"set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off",
+            )
         return connection
 
     @asynccontextmanager

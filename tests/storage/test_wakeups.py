@@ -1,8 +1,12 @@
 """The doorbell: a ring wakes whoever listens, from another process too, and is not needed for anything but speed."""
 
 import psycopg
+import pytest
 import trio
 
+from owlrunner.actor import OperatorActor
+from owlrunner.storage import job_runs
+from owlrunner.storage.job_runs import NewRun
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Bell, Wakeups
 
@@ -43,3 +47,30 @@ async def test_after_a_lost_connection_everybody_looks(db: Database, nursery: tr
         await session.connection.execute("notify owlrunner_pending")
     with trio.fail_after(5):
         await again.wait()
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_a_trigger_rings_for_the_workers(db: Database, nursery: trio.Nursery, at_once: bool) -> None:
+    """A run that is created, alone or with others, rings the bell for pending runs, and one that was there already does not."""
+    wakeups = Wakeups()
+    await nursery.start(wakeups.run, db)
+    new = NewRun("x", None, None, "operator", None, False, 0, True, False, 1)
+
+    async def trigger() -> None:
+        if at_once:
+            await job_runs.insert_many(db, None, [new], OperatorActor())
+        else:
+            await job_runs.insert_pending(db, new, OperatorActor())
+
+    rung = wakeups.pending.listen()
+    await trigger()
+    with trio.fail_after(5):
+        await rung.wait()
+    quiet, held = wakeups.pending.listen(), wakeups.held.listen()
+    await trigger()
+    # Rings come in the order in which they were sent.
+    async with db.session() as session:
+        await session.connection.execute("notify owlrunner_held")
+    with trio.fail_after(5):
+        await held.wait()
+    assert not quiet.is_set()

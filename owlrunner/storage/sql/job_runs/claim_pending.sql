@@ -1,4 +1,4 @@
--- Take up to %(room)s due runs of the job types that this server offers. Locked rows are being taken by somebody else, so
+-- Take up to so many due runs of the job types that this server offers. Locked rows are being taken by somebody else, so
 -- they are skipped; a server that has been buried, or whose lease has run out, takes nothing.
 with due as (
     select id from job_runs
@@ -10,5 +10,6 @@ with due as (
 )
 update job_runs r
 set status = 'running', server_id = %(server_id)s, attempt = r.attempt + 1, started_at = owl_now(), progress = null
-from due where r.id = due.id
+-- An array instead of a join: nobody can tell the planner how many are due.
+where r.id = any(array(select id from due))
 returning r.id, r.job_type, r.project_id, r.team_id, r.params, r.attempt, r.max_attempts;

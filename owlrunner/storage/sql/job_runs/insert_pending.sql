@@ -5,8 +5,10 @@
 -- index. DO UPDATE, not DO NOTHING: only it waits for a concurrent winner and returns the winner's row. The assignment
 -- changes nothing. A project that is unknown, deleted or of another team yields no row at all.
 with owner as (
-    select p.id, p.team_id from projects p join teams t on t.id = p.team_id
-    where p.id = %(project_id)s::uuid and p.team_id = %(team_id)s::uuid and p.deleted_at is null and t.deleted_at is null
+    -- The limit keeps everything but the id out, as in insert_many.sql.
+    select p.id, p.team_id from (select id, team_id, deleted_at from projects where id = %(project_id)s::uuid limit 1) as p
+    where p.team_id = %(team_id)s::uuid and p.deleted_at is null
+        and exists (select from teams where id = %(team_id)s::uuid and deleted_at is null)
     union all
     select null, null where %(project_id)s::uuid is null
 ),

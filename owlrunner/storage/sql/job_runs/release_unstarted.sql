@@ -7,5 +7,5 @@ set status = case when r.cancel_requested_at is null then 'pending' else 'cancel
     server_id = case when r.cancel_requested_at is null then null else r.server_id end,
     max_attempts = r.max_attempts + 1
 where r.status = 'running' and r.server_id = %(server_id)s
-    and not exists (select from unnest(%(ids)s::uuid[], %(attempts)s::int[]) as known (id, attempt) where known.id = r.id and known.attempt = r.attempt)
+    and (r.id, r.attempt) not in (select id, attempt from unnest(%(ids)s::uuid[], %(attempts)s::int[]) as known (id, attempt))
 returning r.id;
