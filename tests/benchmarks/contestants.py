@@ -57,7 +57,10 @@ class OwlRunner(Contestant):
     history: int = 0
     """Ended runs that are there before."""
     template: ClassVar[str] = "bench_owlrunner"
-    unfinished: ClassVar[str] = "select exists (select from job_runs where status in ('pending', 'running'))"
+    # But for the clean-up that may go on beside.
+    unfinished: ClassVar[str] = (
+        "select exists (select from job_runs where status in ('pending', 'running') and job_type <> 'run_retention')"
+    )
 
     def make_template(self, house: House) -> None:
         migrate_owlrunner(house.make_template(self.template))
@@ -77,8 +80,10 @@ class OwlRunner(Contestant):
         else:
             sql.run(
                 "insert into job_runs (job_type, triggered_by, params, exclusive, requeue_on_restart)"
-                " select %s, 'operator', jsonb_build_object('n', n), false, true from generate_series(1, %s) n",
+                " select %s, 'operator', case when %s then jsonb_build_object('n', n) end, false, true"
+                " from generate_series(1, %s) n",
                 self.job_type,
+                self.job_type == "noop",
                 count,
             )
 

@@ -81,8 +81,7 @@ def working(
         processes = []
         for _ in range(workers):
             process = psutil.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=log)
-            stack.callback(process.wait)
-            stack.callback(process.kill)
+            stack.callback(_end, process)
             processes.append(process)
         try:
             yield processes
@@ -90,6 +89,13 @@ def working(
             log.seek(0)
             error.add_note(f"what {contestant.name} logged: {log.read()[-2000:]}")
             raise
+
+
+def _end(process: psutil.Popen) -> None:
+    # One that was told to stop may be gone, and waited for.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.kill()
+    process.wait()
 
 
 def _watch(

@@ -36,10 +36,15 @@ def make_history(house: House, count: int) -> None:
     with psycopg.connect(house.url, autocommit=True) as connection:
         connection.execute(f"create database {TEMPLATE} template {OwlRunner.template}".encode())
     with house.sql(TEMPLATE) as sql:
-        team = sql.one("insert into teams (name, slug) values ('History', 'history') returning id")
-        sql.run("insert into projects (team_id, name, slug) values (%s, 'H', 'h')", team)
-        sql.run(_PAST, count)
-        sql.settle()
+        add_past(sql, count)
+
+
+def add_past(sql: Sql, count: int) -> None:
+    """A team and a project with so many ended runs."""
+    team = sql.one("insert into teams (name, slug) values ('History', 'history') returning id")
+    sql.run("insert into projects (team_id, name, slug) values (%s, 'H', 'h')", team)
+    sql.run(_PAST, count)
+    sql.settle()
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """This is the room for the PostgreSQL of a benchmark: started once, untuned, with a fresh database for each measurement."""
 
 import contextlib
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -83,15 +84,15 @@ class House:
         return self.url.replace("/postgres?", f"/{database}?")
 
     @contextlib.contextmanager
-    def counting(self) -> Iterator[Callable[[], int]]:
-        """Count the statements that everybody but the driver sends, by PostgreSQL's log; asking is free."""
+    def counting(self, beginning: bytes = b"") -> Iterator[Callable[[], int]]:
+        """Count statements, or those that begin so, by PostgreSQL's log; asking is free."""
         log = self.cluster.data / "server.log"
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("alter system set log_statement = 'all'")
             connection.execute("select pg_reload_conf()")
             try:
                 start = log.stat().st_size
-                yield lambda: _statements(log, start)
+                yield lambda: _statements(log, start, beginning)
             finally:
                 connection.execute("alter system reset log_statement")
                 connection.execute("select pg_reload_conf()")
@@ -108,10 +109,11 @@ def open_house() -> Iterator[House]:
             cluster.stop("immediate")
 
 
-def _statements(log: Path, start: int) -> int:
+def _statements(log: Path, start: int, beginning: bytes) -> int:
+    told = re.compile(rb"LOG:  (?:statement|execute [^:]*): " + re.escape(beginning))
     with log.open("rb") as file:
         file.seek(start)
-        return sum(b"LOG:  statement: " in line or b"LOG:  execute " in line for line in file)
+        return sum(told.search(line) is not None for line in file)
 
 
 def migrate_owlrunner(url: str) -> None:
