@@ -135,6 +135,7 @@ def main(stages: tuple[str, ...], rounds: int, jobs: int, past: int, out: Path, 
                 measure: Callable[[], None] = getattr(measured, stage)
                 measure()
             figures.write(out / "figures.json", GOALS)
+            figures.write_goals(out / "goals.md", GOALS)
     show(figures, GOALS, console)
     if plots is not None:
         draw(figures, plots)

@@ -57,6 +57,12 @@ class Figures:
             return values
         return [value / other for value, other in zip(values, self.values.get(goal.over, []), strict=False) if other]
 
+    def write_goals(self, file: Path, goals: list[Goal]) -> None:
+        """Write the goals as a table for docs/explanation/performance.md."""
+        lines = ["| goal | n | min | median | max | wanted | met |", "|---|---|---|---|---|---|---|"]
+        lines += [f"| {' | '.join(row)} |" for row in _judged(self, goals)]
+        file.write_text("\n".join([*lines, ""]))
+
     def write(self, file: Path, goals: list[Goal]) -> None:
         """Write everything as JSON."""
         judged = [
@@ -83,7 +89,7 @@ def show(figures: Figures, goals: list[Goal], console: Console) -> None:
                 spread = (min(values), statistics.median(values), max(values))
                 table.add_row(key.contestant, key.metric, str(len(values)), *map(_short, spread))
         console.print(table)
-    table = Table("goal", "min", "median", "max", "wanted", "met", title="goals", title_justify="left")
+    table = Table("goal", "n", "min", "median", "max", "wanted", "met", title="goals", title_justify="left")
     for row in _judged(figures, goals):
         table.add_row(*row)
     console.print(table)
@@ -97,6 +103,7 @@ def _judged(figures: Figures, goals: list[Goal]) -> Iterator[tuple[str, ...]]:
             wanted = f"≥ {goal.at_least:g}" if goal.at_least is not None else f"≤ {goal.at_most:g}"
             yield (
                 goal.text,
+                str(len(values)),
                 _short(min(values)),
                 _short(median),
                 _short(max(values)),
