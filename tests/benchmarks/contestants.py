@@ -59,7 +59,8 @@ class OwlRunner(Contestant):
     template: ClassVar[str] = "bench_owlrunner"
     # But for the clean-up that may go on beside.
     unfinished: ClassVar[str] = (
-        "select exists (select from job_runs where status in ('pending', 'running') and job_type <> 'run_retention')"
+        "select exists (select from job_runs where status = 'pending' and job_type <> 'run_retention')"
+        " or exists (select from job_runs where status = 'running' and job_type <> 'run_retention')"
     )
 
     def make_template(self, house: House) -> None:
