@@ -62,10 +62,10 @@ async def open_database_url(config: Config) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def open_database(config: Config, url: str, size: int) -> AsyncIterator[Database]:
+async def open_database(config: Config, url: str, size: int, *, plan_once: bool = False) -> AsyncIterator[Database]:
     """A pool on ``url``; behind a pooler in transaction mode (``wakeups = "poll"``) without prepared statements."""
-    prepare = config.server.wakeups == "listen"
-    async with Database(url, size=size, connect_timeout=config.database.connect_timeout, prepare=prepare) as db:
+    prepare, patience = config.server.wakeups == "listen", config.database.connect_timeout
+    async with Database(url, size=size, connect_timeout=patience, prepare=prepare, plan_once=plan_once) as db:
         yield db
 
 
@@ -94,7 +94,7 @@ async def run_server(
         port = opened.enter_context(_bound(config.web)) if config.web.enabled else None
         url = await opened.enter_async_context(open_database_url(config))
         api_db = await opened.enter_async_context(open_database(config, url, config.database.pool_size))
-        db = await opened.enter_async_context(open_database(config, url, RUNTIME_CONNECTIONS))
+        db = await opened.enter_async_context(open_database(config, url, RUNTIME_CONNECTIONS, plan_once=True))
         await bring_schema(config, db, catalog)
         opened.enter_context(caught_run_logs())
         wanted = _schedules(config, catalog)

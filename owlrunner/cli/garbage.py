@@ -11,7 +11,7 @@ OLD = 100
 def calm_collector() -> None:
     """Look for cycles less often, and never among what was there at the start. Memory without cycles is freed at once as ever.
 
-    For a process that is ours: `make bench` showed a third of a drain's time in collections that found nothing, because thousands
+    For a process that is ours: `make bench` showed a quarter of a drain's CPU in collections that found nothing, because thousands
     of runs that come and go look like growth to Python.
     """
     gc.collect()

@@ -88,8 +88,20 @@ class Session:
 class Database:
     """A pool of connections to one PostgreSQL."""
 
-    def __init__(self, conninfo: str, *, size: int = 10, connect_timeout: float = 10.0, prepare: bool = True) -> None:
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        size: int = 10,
+        connect_timeout: float = 10.0,
+        prepare: bool = True,
+        plan_once: bool = False,
+    ) -> None:
+        """``plan_once`` is for statements of which each has just one way, whatever its parameters: planning a claim takes longer
+        than the claim.
+        """
         self.conninfo = conninfo
+        self._plan_once = plan_once
         self._connect_timeout = connect_timeout
         # None switches prepared statements off, which poolers in transaction mode need.
         self._prepare_threshold: Literal[2] | None = 2 if prepare else None
@@ -130,7 +142,8 @@ class Database:
             # Before version 18 a plan without a choice counts as dear enough to be compiled, hence the last.
             await _set_up(
                 connection,
-                b"set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off",
+                b"set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off"
+                + (b"; set plan_cache_mode = force_generic_plan" if self._plan_once else b""),
             )
         return connection
 
