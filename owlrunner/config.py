@@ -105,6 +105,12 @@ class WebConfig:
     """Where people reach this server, for links in notifications. Empty: no links."""
     secure_cookies: bool = False
     """Set it where browsers reach the server through TLS."""
+    show_codes: bool = False
+    """For demonstrations on the loopback address: the sign-in page shows the code that it mails, so anybody is anybody."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.show_codes and self.host not in {"127.0.0.1", "::1", "localhost"}:
+            raise ValueError("show_codes lets anybody sign in as anybody, so host must be the loopback address")
 
 
 @attrs.frozen

@@ -25,7 +25,7 @@ from owlrunner.accounts.recent_callers import RecentCallers
 from owlrunner.actor import Role, UserActor, in_team, require_team
 from owlrunner.errors import InvalidRequest, NotFound, PermissionDenied, TooManyRequests, Unauthenticated
 from owlrunner.storage import accounts
-from owlrunner.storage.accounts import ApiKey, Membership, NewKey, Team, User
+from owlrunner.storage.accounts import ApiKey, Membership, NewKey, Project, Team, User
 from owlrunner.storage.job_runs import Speaks
 from owlrunner.storage.postgres import Database, Session
 
@@ -167,6 +167,11 @@ class Accounts:
         """End a sign-in. What is not a token that is signed in is ignored."""
         await accounts.end_session(self.db, hashed(token))
         self.recent.forget()
+
+    async def projects(self, actor: UserActor, team_id: UUID) -> list[Project]:
+        """The projects of a team. Raises PermissionDenied."""
+        require_team(actor, team_id, Role.ADMIN)
+        return await accounts.projects(self.db, team_id)
 
     async def create_key(self, user: User, wanted: KeyRequest) -> tuple[str, ApiKey]:
         """Make an API key and return it raw, which happens this once, and as it is shown.

@@ -67,6 +67,7 @@ The demo is ready at {ready.url}
   Project     {ready.project_id}
   API key     {ready.api_key}
   Owner       {ready.email}
+  Dashboard   {ready.url}/dashboard (sign in as the owner; the page shows the code)
   RevenueCat  {ready.revenuecat_url} (a stand-in)
   PostgreSQL  {ready.database_url}
   Data        {data_dir}

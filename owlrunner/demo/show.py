@@ -102,7 +102,7 @@ def _config(options: DemoOptions, revenuecat_url: str) -> Config:
         given,
         # A name of its own: the next demo takes the runs of a killed one at once, whatever its port.
         server=ServerConfig(name="demo", lease=LEASE, shutdown_grace=SHUTDOWN_GRACE),
-        web=attrs.evolve(given.web, host=HOST, port=options.port),
+        web=attrs.evolve(given.web, host=HOST, port=options.port, show_codes=True),
         plugins=given.plugins | {"revenuecat": _settings(revenuecat_url, options.sync_seconds)},
     )
 

@@ -183,6 +183,11 @@ async def find_project(db: Speaks, project: str) -> Project | None:
     return Project(*row) if row is not None else None
 
 
+async def projects(db: Speaks, team_id: UUID) -> list[Project]:
+    """The projects of a team, by name."""
+    return [Project._make(row) for row in await db.rows("accounts/projects", {"team_id": team_id})]
+
+
 async def create_team(db: Speaks, name: str, slug: str) -> Team | None:
     """A new team, or None: the slug is taken."""
     row = await db.row("accounts/create_team", {"name": name, "slug": slug})

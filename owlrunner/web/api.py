@@ -13,11 +13,12 @@ from owlrunner.config import Config
 from owlrunner.errors import DatabaseUnavailable, InvalidRequest, PermissionDenied
 from owlrunner.job_run import RunStatus
 from owlrunner.jobs import Jobs, TriggerRequest
-from owlrunner.mail import Mailer, MailUnavailable
+from owlrunner.mail import Mailer
 from owlrunner.storage.job_runs import Filters
 from owlrunner.web import inputs, rendering
 from owlrunner.web.auth import token_cookie
 from owlrunner.web.exchange import Answer, Request, encode
+from owlrunner.web.login_codes import mail_code
 from owlrunner.web.wire import (
     AgentLoginAnswer,
     CancelAnswer,
@@ -139,17 +140,7 @@ async def me(api: Api, request: Request) -> Answer:  # noqa: ARG001
 async def send_code(api: Api, request: Request) -> Answer:
     """Mail a login code."""
     body: inputs.SendCodeBody = request.body
-    issued = await api.accounts.issue_code(body.email)
-    try:
-        await api.mailer.send(
-            issued.email,
-            f"{issued.code} is your OwlRunner code",
-            f"Your OwlRunner code is {issued.code}. It is valid for 10 minutes.\n\n"
-            "If you did not ask for it, you can ignore this mail.\n",
-        )
-    except MailUnavailable:
-        await api.accounts.withdraw_code(issued)
-        raise
+    await mail_code(api.accounts, api.mailer, body.email)
     return _ok(Message("Verification code sent"))
 
 

@@ -15,6 +15,7 @@ from owlrunner.job_type import Scope
 from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
 from owlrunner.web.api import Api
+from owlrunner.web.dashboard import add_pages
 from owlrunner.web.dispatch import Dispatcher
 from owlrunner.web.errors import error_answer, no_route
 from owlrunner.web.exchange import MAX_BODY, Answer
@@ -75,6 +76,7 @@ def build_app(
     # A path is served as it is, or not at all: no redirects.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    add_pages(app, api)
     app.register_error_handler(404, _not_found)
     app.register_error_handler(405, _not_found)
     app.register_error_handler(Exception, _crashed)

@@ -1,0 +1,78 @@
+"""This is the room for who looks at a page, and for telling our own forms from somebody else's."""
+
+import hashlib
+import hmac
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import attrs
+from quart import request
+
+from owlrunner.accounts import Accounts, Membership, User
+from owlrunner.actor import Role, UserActor
+from owlrunner.errors import PermissionDenied, Unauthenticated
+from owlrunner.web.auth import COOKIE
+
+FORM_KEY = "form_key"
+"""The hidden field of every form."""
+
+
+@attrs.frozen
+class Visitor:
+    """A signed-in user."""
+
+    user: User
+    actor: UserActor
+    token: str = attrs.field(repr=False)
+
+    @property
+    def form_key(self) -> str:
+        """What a form of ours carries. It comes from the sign-in, and tells nothing about it."""
+        return hmac.new(self.token.encode(), b"owlrunner form", hashlib.sha256).hexdigest()
+
+    @property
+    def administered(self) -> list[Membership]:
+        """The teams whose jobs they may see."""
+        return [membership for membership in self.user.memberships if membership.role >= Role.ADMIN]
+
+    def team(self, wanted: str | None) -> Membership:
+        """The team that is meant: by its id or slug, or the first. Raises PermissionDenied."""
+        for membership in self.administered:
+            if wanted in {None, "", str(membership.team.id), membership.team.slug}:
+                return membership
+        raise PermissionDenied("Only admins of a team see its jobs")
+
+    def team_of(self, team_id: UUID | None) -> Membership | None:
+        """One of their teams."""
+        return next((one for one in self.user.memberships if one.team.id == team_id), None)
+
+
+async def visitor(accounts: Accounts) -> Visitor:
+    """Who looks, by the cookie. Raises Unauthenticated."""
+    token = request.cookies.get(COOKIE, "")
+    if not token:
+        raise Unauthenticated("Missing authorization")
+    caller = await accounts.resolve(token)
+    if caller.user is None or not isinstance(caller.actor, UserActor):
+        raise Unauthenticated("Invalid or expired token")
+    return Visitor(caller.user, caller.actor, token)
+
+
+def require_same_origin() -> None:
+    """Raise PermissionDenied for a form that was sent from somebody else's page."""
+    origin = request.headers.get("Origin")
+    if origin is None:
+        # Browsers send one or the other with every form; who sends neither has no cookies to be misused.
+        if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
+            raise PermissionDenied("This form was sent from another site")
+        return
+    if urlsplit(origin).netloc != request.host:
+        raise PermissionDenied("This form was sent from another site")
+
+
+async def require_own_form(who: Visitor) -> None:
+    """Raise PermissionDenied unless the form is one that was made for this sign-in."""
+    require_same_origin()
+    form = await request.form
+    if not hmac.compare_digest(form.get(FORM_KEY, "").encode(), who.form_key.encode()):
+        raise PermissionDenied("This form is out of date. Go back, reload the page, and try again")

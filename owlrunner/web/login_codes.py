@@ -1,0 +1,23 @@
+"""This is the room for mailing a login code to whoever asks for one."""
+
+from owlrunner.accounts import Accounts, IssuedCode
+from owlrunner.mail import Mailer, MailUnavailable
+
+
+async def mail_code(accounts: Accounts, mailer: Mailer, email: str | None) -> IssuedCode:
+    """Issue a code and mail it; one that cannot be mailed does not count.
+
+    Raises InvalidRequest, TooManyRequests and MailUnavailable.
+    """
+    issued = await accounts.issue_code(email)
+    try:
+        await mailer.send(
+            issued.email,
+            f"{issued.code} is your OwlRunner code",
+            f"Your OwlRunner code is {issued.code}. It is valid for 10 minutes.\n\n"
+            "If you did not ask for it, you can ignore this mail.\n",
+        )
+    except MailUnavailable:
+        await accounts.withdraw_code(issued)
+        raise
+    return issued

@@ -1,0 +1,214 @@
+"""The pages: a user signs in, sees the team's runs and nobody else's, and cancels and repeats them, without JavaScript."""
+
+import re
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from tests.web.web_world import ENDED, RUNNING, World, asgi_client
+
+ORIGIN = "http://owl.test"
+
+
+@pytest.fixture
+async def browser(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser in which nobody has signed in; it follows no redirect by itself."""
+    async with asgi_client(world.app) as client:
+        yield client
+
+
+@pytest.fixture
+async def admins(world: World, browser: httpx.AsyncClient) -> httpx.AsyncClient:
+    """The browser of a team's admin."""
+    browser.cookies.set("token", world.credentials["admin"])
+    return browser
+
+
+def form_key(page: str) -> str:
+    """What the page's forms carry."""
+    found = re.search(r'name="form_key" value="([0-9a-f]{64})"', page)
+    assert found is not None
+    return found[1]
+
+
+def rows(page: str) -> list[str]:
+    """The ids of the runs in a page's table, in order."""
+    return re.findall(r'<td data-label="Type"><a href="/dashboard/jobs/([0-9a-f-]{36})">', page)
+
+
+async def test_who_is_not_signed_in_signs_in_first(browser: httpx.AsyncClient) -> None:
+    """Every page sends a stranger to the sign-in, which leads back to where they wanted to go."""
+    response = await browser.get("/dashboard/jobs?status=failed")
+    assert response.status_code == 303
+    assert response.headers["location"] == "/sign-in?next=/dashboard/jobs%3Fstatus%3Dfailed"
+    page = await browser.get(response.headers["location"])
+    assert 'name="next" value="/dashboard/jobs?status=failed"' in page.text
+
+
+async def test_signing_in_and_out(world: World, browser: httpx.AsyncClient) -> None:
+    """A mailed code signs a user in, on their way; signing out ends it for good."""
+    wanted = {"email": "Admin@acme.test", "next": "/dashboard/jobs?status=failed"}
+    page = await browser.post("/sign-in", data=wanted)
+    assert page.status_code == 200
+    assert world.outbox.last_code() not in page.text
+    code = world.outbox.last_code()
+    wrong = await browser.post("/sign-in/code", data=wanted | {"code": "000000"})
+    assert (wrong.status_code, "Invalid or expired code" in wrong.text) == (401, True)
+    right = await browser.post("/sign-in/code", data=wanted | {"code": code})
+    assert (right.status_code, right.headers["location"]) == (303, "/dashboard/jobs?status=failed")
+    assert "HttpOnly; SameSite=Lax" in right.headers["set-cookie"]
+    runs = await browser.get("/dashboard/jobs")
+    token = browser.cookies["token"]
+    out = await browser.post("/sign-out", data={"form_key": form_key(runs.text)})
+    assert (out.status_code, out.headers["location"]) == (303, "/sign-in")
+    browser.cookies.set("token", token)
+    assert (await browser.get("/dashboard/jobs")).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["https://evil.test/", "//evil.test", "/dashboard\\..\\\\evil.test", "javascript:alert(1)"]
+)
+async def test_signing_in_leads_to_our_own_pages(world: World, browser: httpx.AsyncClient, elsewhere: str) -> None:
+    """Wherever a link says to go after the sign-in, it is a page of the dashboard."""
+    await browser.post("/sign-in", data={"email": "admin@acme.test"})
+    form = {"email": "admin@acme.test", "code": world.outbox.last_code(), "next": elsewhere}
+    response = await browser.post("/sign-in/code", data=form)
+    assert response.headers["location"] == "/dashboard/jobs"
+
+
+async def test_a_teams_runs(world: World, admins: httpx.AsyncClient) -> None:
+    """Its runs stand there newest first; other teams' and the system's do not."""
+    first = await world.run_row(**ENDED)
+    second = await world.run_row(**RUNNING)
+    await world.run_row(team_id=world.other_team.id, project_id=world.other_project.id)
+    await world.system_run()
+    page = await admins.get("/dashboard/jobs")
+    assert page.status_code == 200
+    assert rows(page.text) == [second, first]
+
+
+async def test_filters_stand_in_the_url(world: World, admins: httpx.AsyncClient) -> None:
+    """Type, status, project and time narrow the page, which shows what is chosen; what does not exist is passed over."""
+    ended = await world.run_row(**ENDED)
+    running = await world.run_row(**RUNNING)
+    assert rows((await admins.get("/dashboard/jobs?status=running")).text) == [running]
+    assert rows((await admins.get("/dashboard/jobs?type=acme_sync")).text) == []
+    assert rows((await admins.get(f"/dashboard/jobs?project={world.project.id}&span=hour")).text) == [running, ended]
+    page = (await admins.get("/dashboard/jobs?status=completed&span=never&project=x")).text
+    assert rows(page) == [ended]
+    assert '<option value="completed" selected>' in page
+
+
+async def test_pages_lose_and_repeat_nothing(world: World, admins: httpx.AsyncClient) -> None:
+    """Going from page to page shows every run once, also those of one instant."""
+    await world.sql(
+        "insert into job_runs (job_type, team_id, project_id, triggered_by, exclusive, created_at)"
+        " select 'crowd', %(team)s, %(project)s, 'schedule', false, now() from generate_series(1, 120)",
+        team=world.team.id,
+        project=world.project.id,
+    )
+    seen: list[str] = []
+    link = "/dashboard/jobs?status=pending"
+    while link:
+        page = (await admins.get(link)).text
+        seen += rows(page)
+        more = re.search(r'rel="next" href="([^"]+)"', page)
+        link = more[1].replace("&amp;", "&") if more else ""
+    assert (len(seen), len(set(seen))) == (120, 120)
+
+
+async def test_a_run_tells_all(world: World, admins: httpx.AsyncClient) -> None:
+    """The page of a run shows its status, progress, params, result and log, with nothing in it that a browser would execute."""
+    nasty = "<script>alert(1)</script>"
+    run_id = await world.run_row(
+        **ENDED, params=f'{{"label": "{nasty}"}}', result='{"done": 7}', progress='{"processed": 7, "total": 7}'
+    )
+    await world.sql(
+        "insert into job_run_logs (run_id, attempt, seq, at, level, logger, message)"
+        " values (%(id)s, 1, 1, now(), 'warning', 'x', %(nasty)s)",
+        id=run_id,
+        nasty=nasty,
+    )
+    response = await admins.get(f"/dashboard/jobs/{run_id}")
+    assert response.status_code == 200
+    for told in ("completed", "7 of 7", "&#34;done&#34;: 7", "&lt;script&gt;alert(1)&lt;/script&gt;", "750ms"):
+        assert told in response.text
+    assert nasty not in response.text
+    assert "script-src 'self'" in response.headers["content-security-policy"]
+    assert "unsafe-inline" not in response.headers["content-security-policy"]
+
+
+async def test_others_runs_are_not_there(world: World, admins: httpx.AsyncClient) -> None:
+    """Another team's run, a system run, an unknown one, and what is no id at all: each gets a page that says so."""
+    other = await world.run_row(team_id=world.other_team.id, project_id=world.other_project.id)
+    for run_id in (other, await world.system_run(), str(uuid4())):
+        assert (await admins.get(f"/dashboard/jobs/{run_id}")).status_code == 404
+    assert (await admins.get("/dashboard/jobs/nonsense")).status_code == 400
+
+
+async def test_members_are_told_politely(world: World, browser: httpx.AsyncClient) -> None:
+    """Who is no admin is told whom to ask, and sees no run."""
+    browser.cookies.set("token", world.credentials["member"])
+    run_id = await world.run_row(**ENDED)
+    page = await browser.get("/dashboard/jobs")
+    assert (page.status_code, "You are a member of Acme" in page.text) == (200, True)
+    assert (await browser.get(f"/dashboard/jobs/{run_id}")).status_code == 403
+
+
+async def test_cancelling(world: World, admins: httpx.AsyncClient) -> None:
+    """The button asks for a cancel; a running run is shown as cancelling until it has really ended."""
+    run_id = await world.run_row(**RUNNING)
+    page = f"/dashboard/jobs/{run_id}"
+    key = form_key((await admins.get(page)).text)
+    response = await admins.post(f"{page}/cancel", data={"form_key": key}, headers={"origin": ORIGIN})
+    assert (response.status_code, response.headers["location"]) == (303, f"{page}?note=asked")
+    text = (await admins.get(page)).text
+    assert '<span class="badge cancelling">cancelling</span>' in text
+    await world.sql("update job_runs set status = 'completed', completed_at = now() where id = %(id)s", id=run_id)
+    response = await admins.post(f"{page}/cancel", data={"form_key": key})
+    assert response.headers["location"] == f"{page}?note=ended"
+
+
+async def test_running_again(world: World, admins: httpx.AsyncClient) -> None:
+    """A run that has ended is started again with the same params; a slot that is taken leads to the run that has it."""
+    ended = await world.run_row(job_type="acme_sync", params='{"pages": 3}', exclusive=True, **ENDED)
+    key = form_key((await admins.get(f"/dashboard/jobs/{ended}")).text)
+    response = await admins.post(f"/dashboard/jobs/{ended}/again", data={"form_key": key})
+    started, _, note = response.headers["location"].rpartition("/")[2].partition("?")
+    assert (response.status_code, note) == (303, "note=started")
+    found = await world.sql("select params, status from job_runs where id = %(id)s", id=UUID(started))
+    assert found == [({"pages": 3}, "pending")]
+    response = await admins.post(f"/dashboard/jobs/{ended}/again", data={"form_key": key})
+    assert response.headers["location"] == f"/dashboard/jobs/{started}?note=exists"
+
+
+@pytest.mark.parametrize(
+    ("key", "headers"),
+    [
+        ("", {}),
+        ("0" * 64, {}),
+        ("right", {"origin": "https://evil.test"}),
+        ("right", {"origin": "null"}),
+        ("right", {"sec-fetch-site": "cross-site"}),
+    ],
+)
+async def test_others_forms_change_nothing(
+    world: World, admins: httpx.AsyncClient, key: str, headers: dict[str, str]
+) -> None:
+    """A form without the key of this sign-in, or from another site, is refused."""
+    run_id = await world.run_row(**RUNNING)
+    if key == "right":
+        key = form_key((await admins.get(f"/dashboard/jobs/{run_id}")).text)
+    response = await admins.post(f"/dashboard/jobs/{run_id}/cancel", data={"form_key": key}, headers=headers)
+    assert response.status_code == 403
+    assert await world.sql("select cancel_requested_at from job_runs") == [(None,)]
+
+
+async def test_what_pages_are_made_of_is_served(browser: httpx.AsyncClient) -> None:
+    """Everything that a page links to comes from this server."""
+    page = await browser.get("/sign-in")
+    for link in re.findall(r'(?:src|href)="([^"#]+)"', page.text):
+        assert link.startswith("/")
+        assert (await browser.get(link)).status_code in {200, 303}
