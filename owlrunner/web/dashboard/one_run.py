@@ -1,5 +1,6 @@
 """This is the room for the page of one run: what became of it, what it told, and the buttons to cancel it or run it again."""
 
+from datetime import datetime
 from uuid import UUID
 
 import attrs
@@ -12,7 +13,7 @@ from owlrunner.jobs import TriggerRequest
 from owlrunner.web.api import Api
 from owlrunner.web.dashboard.runs import shown
 from owlrunner.web.dashboard.visitor import require_own_form, visitor
-from owlrunner.web.dashboard.words import RunShown, moment
+from owlrunner.web.dashboard.words import RunShown
 from owlrunner.web.inputs import required_uuid
 
 LINES = 500
@@ -30,7 +31,7 @@ class Step:
     """One moment in the life of a run."""
 
     text: str
-    at: str
+    at: datetime
 
 
 def add_routes(pages: Blueprint, api: Api) -> None:
@@ -94,14 +95,14 @@ def _to(run_id: UUID, note: str) -> BaseResponse:
 def _steps(one: RunShown) -> list[Step]:
     """The lifecycle, in the order in which it happened."""
     run = one.run
-    steps = [Step(f"Created by {one.who}", moment(run.created_at))]
+    steps = [Step(f"Created by {one.who}", run.created_at)]
     if run.run_at > run.created_at:
-        steps.append(Step("Due", moment(run.run_at)))
+        steps.append(Step("Due", run.run_at))
     if run.started_at is not None:
         attempt = f"Attempt {run.attempt} of {run.max_attempts} started" if run.max_attempts > 1 else "Started"
-        steps.append(Step(attempt, moment(run.started_at)))
+        steps.append(Step(attempt, run.started_at))
     if run.cancel_requested_at is not None:
-        steps.append(Step("Cancel requested", moment(run.cancel_requested_at)))
+        steps.append(Step("Cancel requested", run.cancel_requested_at))
     if run.completed_at is not None:
-        steps.append(Step(f"Ended: {run.status}", moment(run.completed_at)))
+        steps.append(Step(f"Ended: {run.status}", run.completed_at))
     return steps
