@@ -86,7 +86,11 @@ class Session:
 
 
 class Database:
-    """A pool of connections to one PostgreSQL."""
+    """A pool of connections to one PostgreSQL.
+
+    ``plan_once`` is for statements of which each has just one way, whatever its parameters: planning a claim takes as long as
+    the claim.
+    """
 
     def __init__(
         self,
@@ -97,9 +101,6 @@ class Database:
         prepare: bool = True,
         plan_once: bool = False,
     ) -> None:
-        """``plan_once`` is for statements of which each has just one way, whatever its parameters: planning a claim takes longer
-        than the claim.
-        """
         self.conninfo = conninfo
         self._plan_once = plan_once
         self._connect_timeout = connect_timeout

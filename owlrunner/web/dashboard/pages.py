@@ -64,5 +64,5 @@ async def _refused(error: OwlRunnerError) -> tuple[str, int, dict[str, str]]:
     if kind is None:
         raise error
     headers = {"Retry-After": str(OUTAGE_SECONDS)} if kind in OUTAGES else {}
-    sentence = OUTAGES.get(kind, str(error))
+    sentence = OUTAGES[kind] if kind in OUTAGES else str(error)
     return await render_template("refused.html", status=STATUS[kind], sentence=sentence), STATUS[kind], headers

@@ -1,6 +1,6 @@
 """This is the room for the pages on which users sign in and out."""
 
-from quart import Blueprint, Response, redirect, render_template, request
+from quart import Blueprint, redirect, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from owlrunner.accounts.door import SESSION_SECONDS
@@ -58,7 +58,7 @@ def _next(wanted: str | None) -> str:
     return wanted if wanted is not None and is_ours else HOME
 
 
-def _with_cookie(response: Response | BaseResponse, api: Api, token: str, seconds: int) -> BaseResponse:
+def _with_cookie(response: BaseResponse, api: Api, token: str, seconds: int) -> BaseResponse:
     name, value = token_cookie(token, seconds=seconds, secure=api.config.web.secure_cookies)
     response.headers.add(name.decode(), value.decode())
     return response
