@@ -62,6 +62,7 @@ def test_the_environment_goes_over_the_file(tmp_path: Path) -> None:
         ("[server]\ncapacity = 0", "capacity"),
         ("[server]\nwakeups = 'shout'", "server.wakeups: invalid enum value 'shout'"),
         ("[web]\nport = 99999", "port must be between 0 and 65535"),
+        ("[web]\nshow_codes = true\nhost = '0.0.0.0'", "host must be the loopback address"),
         ("[web", "not valid TOML"),
     ],
 )

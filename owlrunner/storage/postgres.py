@@ -1,7 +1,7 @@
 """This is the room for the pool of connections and the named queries, and for telling an outage from a mistake."""
 
 from collections.abc import AsyncIterator, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import cache
 from importlib.resources import files
 from types import TracebackType
@@ -47,12 +47,10 @@ def query(name: str) -> bytes:
 
 async def _set_up(connection: TrioConnection, statement: bytes) -> None:
     """Run the first statement of a connection that nobody owns yet, or close it."""
-    try:
-        with mapped_errors():
-            await connection.execute(statement)
-    except BaseException:
-        connection.hang_up()
-        raise
+    with ExitStack() as undo, mapped_errors():
+        undo.callback(connection.hang_up)
+        await connection.execute(statement)
+        undo.pop_all()
 
 
 class Session:

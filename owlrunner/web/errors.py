@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import NamedTuple
 
 from owlrunner.accounts import SeveralTeams
 from owlrunner.errors import (
@@ -44,29 +45,43 @@ OUTAGES = {
 """What is told instead of the error, which names hosts."""
 
 
+class Refusal(NamedTuple):
+    """What somebody is told who does not get what they asked for."""
+
+    status: int
+    sentence: str
+    retry_after: int | None = None
+    """Seconds."""
+
+
+def refusal_of(error: Exception, route: str) -> Refusal | None:
+    """What an error stands for; None where it is our own fault. ``route`` is for the log."""
+    kind = next((kind for kind in type(error).__mro__ if kind in STATUS), None)
+    if kind is None:
+        return None
+    if kind in OUTAGES:
+        logger.warning("%s: %s", route, error)
+        return Refusal(STATUS[kind], OUTAGES[kind], OUTAGE_SECONDS)
+    return Refusal(STATUS[kind], str(error), error.retry_after if isinstance(error, TooManyRequests) else None)
+
+
 def error_answer(error: Exception, route: str) -> Answer:
     """The answer that an error stands for. ``route`` is for the log."""
     if isinstance(error, ProtocolRefusal):
         return Answer(error.status, encode(ProtocolError(error.status, error.code, error.error, error.message)))
-    kind = next((kind for kind in type(error).__mro__ if kind in STATUS), None)
-    if kind is None:
+    refusal = refusal_of(error, route)
+    if refusal is None:
         logger.error("%s crashed", route, exc_info=error)
         return Answer(500, encode(CrashError(500, "Internal Server Error", "Internal Server Error")))
-    if kind in OUTAGES:
-        logger.warning("%s: %s", route, error)
-        return Answer(STATUS[kind], encode(Error(OUTAGES[kind])), _retry_after(OUTAGE_SECONDS))
+    status, sentence, seconds = refusal
     if isinstance(error, RunAlreadyActive):
-        return Answer(STATUS[kind], encode(ConflictError(str(error), error.existing_run_id)))
+        return Answer(status, encode(ConflictError(sentence, error.existing_run_id)))
     if isinstance(error, SeveralTeams):
-        return Answer(STATUS[kind], encode(SeveralTeamsError(str(error), membership_bodies(error.memberships))))
-    headers = _retry_after(error.retry_after) if isinstance(error, TooManyRequests) else ()
-    return Answer(STATUS[kind], encode(Error(str(error))), headers)
+        return Answer(status, encode(SeveralTeamsError(sentence, membership_bodies(error.memberships))))
+    headers = ((b"retry-after", str(seconds).encode()),) if seconds is not None else ()
+    return Answer(status, encode(Error(sentence)), headers)
 
 
 def no_route(method: str, path: str) -> Answer:
     """The answer for a path or method that nobody serves."""
     return Answer(404, encode(RouteError(f"Route {method}:{path} not found", HTTPStatus.NOT_FOUND.phrase, 404)))
-
-
-def _retry_after(seconds: int) -> tuple[tuple[bytes, bytes], ...]:
-    return ((b"retry-after", str(seconds).encode()),)

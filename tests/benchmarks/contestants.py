@@ -54,8 +54,6 @@ class OwlRunner(Contestant):
 
     job_type: str = "noop"
     settings: dict[str, str] = attrs.field(factory=dict)
-    history: int = 0
-    """Ended runs that are there before."""
     template: ClassVar[str] = "bench_owlrunner"
     # But for the clean-up that may go on beside.
     unfinished: ClassVar[str] = (

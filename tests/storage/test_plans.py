@@ -5,9 +5,10 @@ import uuid
 
 from owlrunner.context import LogLine
 from owlrunner.job_run import Outcome, Progress, RunStatus
-from owlrunner.storage import attempts
+from owlrunner.storage import attempts, servers
 from owlrunner.storage.attempts import FinishedAttempt
 from owlrunner.storage.postgres import Database, Session
+from owlrunner.storage.servers import Registration
 
 
 async def rows_read_one_by_one(session: Session) -> int:
@@ -24,11 +25,7 @@ async def test_what_was_planned_while_the_table_was_empty_reads_no_more_than_it_
     async with Database(database_url, size=1) as db, db.session() as session:
         # As autovacuum would: from here on it is known to be empty.
         await session.connection.execute("vacuum analyze job_runs")
-        await session.connection.execute(
-            "insert into servers (id, name, version, job_types, capacity, started_at, lease_expires_at)"
-            " values (%s, 'a', '1', '{}', 1, now(), 'infinity')",
-            [server],
-        )
+        await servers.register(session, Registration(server, "a", "1", ["x"], 1, 3600.0))
         for _ in range(10):
             assert await attempts.claim_pending(session, server, ["x"], 1) == []
             assert await attempts.next_due(session, ["x"]) is None
@@ -47,11 +44,7 @@ async def test_writes_go_by_the_ids_though_nothing_seems_to_run(database_url: st
     """When the table was analyzed while nothing ran, claims and writes still touch each run by its id, not all that are held."""
     server = uuid.uuid4()
     async with Database(database_url, size=1) as db, db.session() as session:
-        await session.connection.execute(
-            "insert into servers (id, name, version, job_types, capacity, started_at, lease_expires_at)"
-            " values (%s, 'a', '1', '{}', 1, now(), 'infinity')",
-            [server],
-        )
+        await servers.register(session, Registration(server, "a", "1", ["x"], 1, 3600.0))
         await session.connection.execute(
             "insert into job_runs (job_type, triggered_by, exclusive) select 'x', 'operator', false from generate_series(1, 500)"
         )

@@ -7,7 +7,11 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from tests.web.web_world import ENDED, RUNNING, World, asgi_client
+from owlrunner.accounts import Accounts
+from owlrunner.config import Config, WebConfig
+from owlrunner.jobs import Jobs
+from owlrunner.web.app import build_app
+from tests.web.web_world import CATALOG, ENDED, RUNNING, World, asgi_client
 
 ORIGIN = "http://owl.test"
 
@@ -65,6 +69,16 @@ async def test_signing_in_and_out(world: World, browser: httpx.AsyncClient) -> N
     assert (out.status_code, out.headers["location"]) == (303, "/sign-in")
     browser.cookies.set("token", token)
     assert (await browser.get("/dashboard/jobs")).status_code == 303
+
+
+async def test_a_demonstration_shows_the_code(world: World) -> None:
+    """Where the server says so, the code that was mailed stands on the page, and in its field."""
+    config = Config(web=WebConfig(show_codes=True))
+    async with asgi_client(build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.outbox, config)) as browser:
+        page = await browser.post("/sign-in", data={"email": "admin@acme.test"})
+    code = world.outbox.last_code()
+    assert f"<strong>{code}</strong>" in page.text
+    assert re.search(rf'name="code"[^>]* value="{code}"', page.text)
 
 
 @pytest.mark.parametrize(

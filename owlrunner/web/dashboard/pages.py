@@ -1,7 +1,5 @@
 """This is the room for which pages there are, and for what all of them have in common: headers, errors, words for templates."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
 from urllib.parse import quote
 
 from quart import Blueprint, Quart, Response, redirect, render_template, request
@@ -11,9 +9,8 @@ from owlrunner.errors import OwlRunnerError, Unauthenticated
 from owlrunner.version import VERSION
 from owlrunner.web.api import Api
 from owlrunner.web.dashboard import one_run, runs, sign_in, words
-from owlrunner.web.errors import OUTAGE_SECONDS, OUTAGES, STATUS
-
-Page: TypeAlias = Callable[..., Awaitable[object]]
+from owlrunner.web.errors import refusal_of
+from owlrunner.web.rendering import instant
 
 HEADERS = {
     # Nothing but what this server sends, and nothing written into a page: a message of a job cannot become a script.
@@ -37,13 +34,13 @@ def add_pages(app: Quart, api: Api) -> None:
     pages.register_error_handler(Unauthenticated, _sign_in_first)
     pages.register_error_handler(OwlRunnerError, _refused)
     app.register_blueprint(pages)
-    app.jinja_env.filters |= {"moment": words.moment, "machine_time": words.machine_time, "pretty": words.pretty}
+    app.jinja_env.filters |= {"moment": words.moment, "instant": instant, "pretty": words.pretty}
     app.jinja_env.globals["version"] = VERSION
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 
 async def _home() -> BaseResponse:
-    return redirect("/dashboard/jobs")
+    return redirect(sign_in.HOME)
 
 
 async def _with_headers(response: Response) -> Response:
@@ -60,9 +57,9 @@ async def _sign_in_first(_: Unauthenticated) -> BaseResponse:
 
 async def _refused(error: OwlRunnerError) -> tuple[str, int, dict[str, str]]:
     """Say in a sentence what is in the way."""
-    kind = next((kind for kind in type(error).__mro__ if kind in STATUS), None)
-    if kind is None:
+    refusal = refusal_of(error, f"{request.method} {request.path}")
+    if refusal is None:
         raise error
-    headers = {"Retry-After": str(OUTAGE_SECONDS)} if kind in OUTAGES else {}
-    sentence = OUTAGES[kind] if kind in OUTAGES else str(error)
-    return await render_template("refused.html", status=STATUS[kind], sentence=sentence), STATUS[kind], headers
+    status, sentence, seconds = refusal
+    headers = {"Retry-After": str(seconds)} if seconds is not None else {}
+    return await render_template("refused.html", status=status, sentence=sentence), status, headers

@@ -1,5 +1,7 @@
 """This is the room for the pages on which users sign in and out."""
 
+from collections.abc import Mapping
+
 from quart import Blueprint, redirect, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -24,7 +26,7 @@ def add_routes(pages: Blueprint, api: Api) -> None:
     async def send_code() -> str | tuple[str, int]:
         require_same_origin()
         form = await request.form
-        page = {"next": _next(form.get("next")), "email": form.get("email", "").strip()}
+        page = _carried(form)
         try:
             issued = await mail_code(api.accounts, api.mailer, page["email"])
         except (InvalidRequest, TooManyRequests) as problem:
@@ -37,7 +39,7 @@ def add_routes(pages: Blueprint, api: Api) -> None:
     async def check_code() -> BaseResponse | tuple[str, int]:
         require_same_origin()
         form = await request.form
-        page = {"next": _next(form.get("next")), "email": form.get("email", "").strip()}
+        page = _carried(form)
         try:
             signed_in = await api.accounts.sign_in(page["email"], form.get("code"))
         except (InvalidRequest, Unauthenticated) as problem:
@@ -50,6 +52,11 @@ def add_routes(pages: Blueprint, api: Api) -> None:
         await require_own_form(who)
         await api.accounts.sign_out(who.token)
         return _with_cookie(redirect("/sign-in", 303), api, "", 0)
+
+
+def _carried(form: Mapping[str, str]) -> dict[str, str]:
+    """What goes from step to step."""
+    return {"next": _next(form.get("next")), "email": form.get("email", "").strip()}
 
 
 def _next(wanted: str | None) -> str:

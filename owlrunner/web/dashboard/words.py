@@ -88,11 +88,6 @@ def moment(time: datetime | None) -> str:
     return "" if time is None else time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def machine_time(time: datetime) -> str:
-    """A time for the ``datetime`` attribute."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds")
-
-
 def pretty(value: Any) -> str:
     """JSON for people."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
