@@ -6,17 +6,12 @@ whom, whether params fit, and what counts as a duplicate is decided in this modu
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import attrs
-import msgspec
 
 from owlrunner.actor import Actor, OperatorActor, Role, TeamActor, in_team, require_permissions, require_team
-from owlrunner.decoding import holds_unstorable_text
-from owlrunner.durations import parse_duration, parse_instant
 from owlrunner.errors import (
-    InvalidParams,
     InvalidRequest,
     NotFound,
     NotTriggerable,
@@ -28,33 +23,24 @@ from owlrunner.errors import (
 from owlrunner.job_run import JobRun, RunStatus
 from owlrunner.job_type import AnyJobType, Scope
 from owlrunner.plugins import Catalog
-from owlrunner.storage import job_runs
-from owlrunner.storage.job_runs import Cursor, Filters, NewRun, StoredLogLine
+from owlrunner.storage import job_runs, overview
+from owlrunner.storage.job_runs import Cursor, Filters, LogFilter, NewRun, ProgressAt, StoredLogLine
+from owlrunner.storage.overview import Activity, StoredNotification, Typical
 from owlrunner.storage.postgres import Database
+from owlrunner.trigger_request import TriggerRequest, checked_due, checked_params, checked_project
 
 READ = "jobs:read"
 WRITE = "jobs:write"
 PRIORITIES = range(-100, 101)
-RUN_AT_YEARS = range(1970, 3000)
-MAX_PARAMS_BYTES = 256 * 1024
 MAX_BATCH = 10_000
 """How many runs one ``trigger_many`` creates."""
+COUNTED = 10_000
+"""How many of a team's newest runs are counted."""
+LOOKED_AT = 50_000
+"""How many of a team's newest runs are looked at for an overview."""
+MOST_NOTIFICATIONS = 20
+"""How many notifications of one run are shown."""
 NO_PROJECT = "Project not found"
-UNSTORABLE = "params: text with NUL characters or lone surrogates cannot be stored"
-
-
-@attrs.frozen
-class TriggerRequest:
-    """What somebody wants to be run, as it came in: texts are not yet checked."""
-
-    job_type: str | None
-    project_id: str | None = None
-    params: Any = None
-    notify: bool = False
-    run_at: str | None = None
-    """An ISO 8601 time, or a delay such as ``10m``; None for now."""
-    priority: int = 0
-    """-100 to 100; higher is claimed first."""
 
 
 @attrs.frozen
@@ -63,6 +49,28 @@ class Page:
 
     runs: list[JobRun]
     next: Cursor | None
+
+
+@attrs.frozen
+class AboutRun:
+    """One run with what stands around it."""
+
+    run: JobRun
+    server: str | None
+    """The name of the server that holds it, or held it last, as long as it is on record."""
+    notifications: list[StoredNotification]
+    pace: list[ProgressAt]
+    """How its last attempt came along."""
+
+
+@attrs.frozen
+class LookBack:
+    """What became of the runs of a span before now, in so many steps."""
+
+    span: timedelta
+    steps: int
+    activity: list[Activity]
+    typical: list[Typical]
 
 
 @attrs.frozen
@@ -130,18 +138,18 @@ class Jobs:
     def _new_run(self, actor: Actor, team_id: UUID | None, wanted: TriggerRequest) -> NewRun:
         """What was asked for, with every text checked."""
         job_type = self._triggerable(actor, wanted.job_type)
-        project_id = _project_id(job_type, wanted.project_id)
+        project_id = checked_project(job_type, wanted.project_id)
         if wanted.priority not in PRIORITIES:
             raise InvalidRequest(
                 f"priority: expected a number from {PRIORITIES[0]} to {PRIORITIES[-1]}, got {wanted.priority}"
             )
-        due = _due(wanted.run_at)
+        due = checked_due(wanted.run_at)
         return NewRun(
             job_type=job_type.name,
             team_id=team_id if project_id else None,
             project_id=project_id,
             triggered_by=actor.triggered_by,
-            params=_checked_params(job_type, wanted.params),
+            params=checked_params(job_type, wanted.params),
             notify=wanted.notify,
             priority=wanted.priority,
             exclusive=job_type.exclusive,
@@ -173,17 +181,44 @@ class Jobs:
 
         Raises PermissionDenied.
         """
-        require_permissions(actor, [READ])
-        require_team(actor, team_id, Role.ADMIN)
-        assert team_id is not None  # noqa: S101 - nobody is in team None
-        runs = await job_runs.page(self.db, team_id, filters, before, limit + 1)
+        runs = await job_runs.page(self.db, _readable(actor, team_id), filters, before, limit + 1)
         shown = runs[:limit]
         return Page(shown, Cursor(shown[-1].created_at, shown[-1].id) if len(runs) > limit else None)
+
+    async def counts(self, actor: TeamActor, team_id: UUID | None, filters: Filters) -> dict[RunStatus, int]:
+        """Return how many of a team's newest COUNTED runs are in which status, whatever status the filters ask for.
+
+        Raises PermissionDenied.
+        """
+        return await job_runs.count_newest(self.db, _readable(actor, team_id), filters, COUNTED)
+
+    async def look_back(self, actor: TeamActor, team_id: UUID | None, span: timedelta, steps: int) -> LookBack:
+        """Return what became of a team's newest LOOKED_AT runs of a span before now. Raises PermissionDenied."""
+        team = _readable(actor, team_id)
+        async with self.db.session() as session:
+            activity = await overview.activity(session, team, span, span / steps, LOOKED_AT)
+            return LookBack(span, steps, activity, await overview.typical(session, team, span, LOOKED_AT))
 
     async def logs(self, actor: Actor, run_id: UUID, after: tuple[int, int], limit: int) -> list[StoredLogLine]:
         """Return lines of a run's log in order, after the line (attempt, seq). Raises NotFound and PermissionDenied."""
         await self._visible(actor, run_id, READ)
         return await job_runs.log_page(self.db, run_id, after, limit)
+
+    async def newest_lines(
+        self, actor: Actor, run_id: UUID, wanted: LogFilter, after: tuple[int, int], limit: int
+    ) -> list[StoredLogLine]:
+        """Return the newest lines of a run's log after the line (attempt, seq), in order. Raises NotFound and PermissionDenied."""
+        await self._visible(actor, run_id, READ)
+        return await job_runs.newest_lines(self.db, run_id, wanted, after, limit)
+
+    async def about(self, actor: Actor, run_id: UUID) -> AboutRun:
+        """Return one run with what stands around it. Raises NotFound and PermissionDenied."""
+        async with self.db.session() as session:
+            found = await overview.inspect_run(session, run_id)
+            run = _seen_by(actor, found.run if found is not None else None, READ)
+            assert found is not None  # noqa: S101 - or there were no run
+            told = await overview.list_notifications(session, MOST_NOTIFICATIONS, run_id=run_id)
+            return AboutRun(run, found.server, told, await job_runs.progress_of(session, run_id))
 
     def _triggerable(self, actor: Actor, name: str | None) -> AnyJobType:
         """The job type, if the actor may trigger it by hand."""
@@ -196,16 +231,20 @@ class Jobs:
 
     async def _visible(self, actor: Actor, run_id: UUID, permission: str) -> JobRun:
         """The run, if the actor may know of it and do what the permission says."""
-        if not isinstance(actor, OperatorActor):
-            require_permissions(actor, [permission])
-        run = await job_runs.by_id(self.db, run_id)
-        if run is None:
+        return _seen_by(actor, await job_runs.by_id(self.db, run_id), permission)
+
+
+def _seen_by(actor: Actor, run: JobRun | None, permission: str) -> JobRun:
+    """The run, if there is one of which the actor may know. Raises NotFound and PermissionDenied."""
+    if not isinstance(actor, OperatorActor):
+        require_permissions(actor, [permission])
+    if run is None:
+        raise NotFound("Job run not found")
+    if not isinstance(actor, OperatorActor):
+        if run.team_id is None or not in_team(actor, run.team_id):
             raise NotFound("Job run not found")
-        if not isinstance(actor, OperatorActor):
-            if run.team_id is None or not in_team(actor, run.team_id):
-                raise NotFound("Job run not found")
-            require_team(actor, run.team_id, Role.ADMIN)
-        return run
+        require_team(actor, run.team_id, Role.ADMIN)
+    return run
 
 
 def _require_writer(actor: Actor, team_id: UUID | None) -> None:
@@ -215,48 +254,9 @@ def _require_writer(actor: Actor, team_id: UUID | None) -> None:
         require_team(actor, team_id, Role.ADMIN)
 
 
-def _project_id(job_type: AnyJobType, text: str | None) -> UUID | None:
-    """The project that a run is for: needed for the project scope, refused for the system scope."""
-    if job_type.scope is Scope.SYSTEM:
-        if text:
-            raise InvalidRequest(f"project_id: {job_type.name} is a system job and works for no project")
-        return None
-    if not text:
-        raise InvalidRequest("project_id is required for project-scoped jobs")
-    try:
-        return msgspec.convert(text, UUID)
-    except msgspec.ValidationError:
-        raise InvalidRequest(f"project_id: expected a uuid, got {text[:60]!r}") from None
-
-
-def _checked_params(job_type: AnyJobType, params: Any) -> str | None:
-    """Params as the JSON text to store, exactly as they were sent, once they have proved to fit."""
-    job_type.decode_params(params)
-    if params is None:
-        return None
-    try:
-        text = msgspec.json.encode(params)
-    except UnicodeEncodeError:  # half a surrogate pair
-        raise InvalidParams(UNSTORABLE) from None
-    # Also what only looks like NUL, such as a text about JSON, is looked at closely.
-    if b"\\u0000" in text and holds_unstorable_text(params):
-        raise InvalidParams(UNSTORABLE)
-    if len(text) > MAX_PARAMS_BYTES:
-        raise InvalidParams(f"params: at most {MAX_PARAMS_BYTES:,} bytes as JSON, got {len(text):,}")
-    return text.decode()
-
-
-def _due(text: str | None) -> datetime | timedelta | None:
-    """When a run is due: an instant, a delay, or None for now."""
-    if text is None:
-        return None
-    delay = parse_duration(text)
-    due = delay if delay is not None else parse_instant(text)
-    if due is None:
-        raise InvalidRequest(f"run_at: expected an ISO 8601 time or a delay such as 10m, got {text[:60]!r}")
-    # A time at the very end of the calendar could be stored, but not read back by a session in another time zone.
-    if isinstance(due, datetime) and due.year not in RUN_AT_YEARS:
-        raise InvalidRequest(
-            f"run_at: expected a time in the years {RUN_AT_YEARS[0]} to {RUN_AT_YEARS[-1]}, got {text[:60]!r}"
-        )
-    return due
+def _readable(actor: TeamActor, team_id: UUID | None) -> UUID:
+    """The team, if the actor may read its runs. Raises PermissionDenied."""
+    require_permissions(actor, [READ])
+    require_team(actor, team_id, Role.ADMIN)
+    assert team_id is not None  # noqa: S101 - nobody is in team None
+    return team_id

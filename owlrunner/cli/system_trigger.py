@@ -20,8 +20,9 @@ from owlrunner.cli.waiting import STATUSES, watching
 from owlrunner.client import ENDED, FIRST_PAUSE, LONGEST_PAUSE, OUTAGE_PATIENCE, LostSight
 from owlrunner.errors import DatabaseTrouble
 from owlrunner.job_type import AnyJobType
-from owlrunner.jobs import Jobs, TriggerRequest
+from owlrunner.jobs import Jobs
 from owlrunner.owner import Owner
+from owlrunner.trigger_request import TriggerRequest
 
 Json = dict[str, Any]
 

@@ -24,6 +24,8 @@ from owlrunner.storage.postgres import Database, Session
 
 PROGRESS_INTERVAL = 0.25
 """Seconds between two writes of progress and logs of runs that go on."""
+FIRST_KEPT, KEPT_IN_A_ROW = 1.0, 30
+"""Seconds between two values of a run's progress that are kept for good, and after how many the interval is doubled."""
 RETRY_DELAYS = (0.2, 0.5, 1.0, 2.0)
 """Seconds between attempts to reach a database that is away; the last is repeated."""
 MAX_RESULT_BYTES = 1024 * 1024
@@ -44,6 +46,22 @@ class _Ended(NamedTuple):
     finished: FinishedAttempt
 
 
+class _Keeping:
+    """Which values of an attempt's progress are kept for good: ever fewer, the longer it takes."""
+
+    def __init__(self) -> None:
+        self._kept = 0
+        self._next = -math.inf
+
+    def keeps(self, now: float) -> bool:
+        """Whether the value of now is one of them."""
+        if now < self._next:
+            return False
+        self._next = now + FIRST_KEPT * 2.0 ** (self._kept // KEPT_IN_A_ROW)
+        self._kept += 1
+        return True
+
+
 class Recorder:
     """What has to be written, and the loop that writes it."""
 
@@ -52,12 +70,13 @@ class Recorder:
         self._on_requeued = on_requeued
         self._on_ended = on_ended
         self._attempts: dict[JobContext, Attempt] = {}
+        self._keeping: dict[JobContext, _Keeping] = {}
         # Marks left by contexts, from any thread; a dict because one assignment is atomic, and keeps the order.
         self._dirty: dict[JobContext, None] = {}
         self._next_progress = 0.0
         # Taken from the runs, not yet stored. Only what has been stored is taken out again.
         self._lines: list[_Line] = []
-        self._progress: dict[tuple[UUID, UUID, int], Progress] = {}
+        self._progress: dict[tuple[UUID, UUID, int], tuple[Progress, bool]] = {}
         self._ended: list[_Ended] = []
         self._work = trio.Event()
         self._flushed = trio.Event()
@@ -77,6 +96,7 @@ class Recorder:
     def ended(self, attempt: Attempt, outcome: Outcome) -> None:
         """The attempt has ended: its outcome is written as soon as the database takes it."""
         self._attempts.pop(attempt.ctx, None)
+        self._keeping.pop(attempt.ctx, None)
         self._dirty.pop(attempt.ctx, None)
         run_id, number = attempt.ctx.run_id, attempt.ctx.attempt
         # Stored before the outcome: afterwards the run is not ours any more.
@@ -91,6 +111,7 @@ class Recorder:
     def forget(self, attempt: Attempt) -> None:
         """The attempt was taken from us: nothing of it is to be written."""
         self._attempts.pop(attempt.ctx, None)
+        self._keeping.pop(attempt.ctx, None)
         self._dirty.pop(attempt.ctx, None)
 
     @property
@@ -164,7 +185,8 @@ class Recorder:
             self._lines += (_Line(attempt.server_id, ctx.run_id, ctx.attempt, line) for line in ctx.take_log_lines())
             progress = ctx.take_new_progress()
             if progress is not None:
-                self._progress[attempt.server_id, ctx.run_id, ctx.attempt] = progress
+                keeps = self._keeping.setdefault(ctx, _Keeping()).keeps(now)
+                self._progress[attempt.server_id, ctx.run_id, ctx.attempt] = (progress, keeps)
 
     async def _store_lines(self, session: Session) -> None:
         while self._lines:
@@ -187,7 +209,7 @@ class Recorder:
             server_id = next(iter(self._progress))[0]
             batch = [(key, value) for key, value in list(self._progress.items())[:MAX_BATCH] if key[0] == server_id]
             await attempts.save_progress(
-                session, server_id, [(run_id, number, value) for (_, run_id, number), value in batch]
+                session, server_id, [(run_id, number, *value) for (_, run_id, number), value in batch]
             )
             for key, _ in batch:
                 del self._progress[key]

@@ -101,15 +101,16 @@ async def finish(session: Session, server_id: UUID, attempts: Sequence[FinishedA
     return {row[0] for row in await session.rows("job_runs/finish", params)}
 
 
-async def save_progress(session: Session, server_id: UUID, latest: Sequence[tuple[UUID, int, Progress]]) -> None:
-    """Store the latest progress of (run, attempt)s that are still ours."""
+async def save_progress(session: Session, server_id: UUID, latest: Sequence[tuple[UUID, int, Progress, bool]]) -> None:
+    """Store the latest progress of (run, attempt)s that are still ours; the last value tells whether it is kept for good."""
     await session.rows(
         "job_runs/save_progress",
         {
             "server_id": server_id,
-            "ids": [run_id for run_id, _, _ in latest],
-            "attempts": [attempt for _, attempt, _ in latest],
-            "progresses": [progress_json(progress) for _, _, progress in latest],
+            "ids": [run_id for run_id, _, _, _ in latest],
+            "attempts": [attempt for _, attempt, _, _ in latest],
+            "progresses": [progress_json(progress) for _, _, progress, _ in latest],
+            "kept": [kept for _, _, _, kept in latest],
         },
     )
 

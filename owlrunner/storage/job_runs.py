@@ -72,6 +72,21 @@ class StoredLogLine(NamedTuple):
     message: str
 
 
+class LogFilter(NamedTuple):
+    """Which lines of a log are wanted: of these levels (empty: of all), with this text in them."""
+
+    levels: tuple[str, ...] = ()
+    text: str = ""
+
+
+class ProgressAt(NamedTuple):
+    """How far a run had come at some time. ``total`` 0: not known."""
+
+    at: datetime
+    processed: int
+    total: int
+
+
 def run_of_row(row: Sequence[Any]) -> JobRun:
     """The run that stands in the columns of by_id.sql."""
     identity, job_type, status, *rest = row
@@ -174,6 +189,23 @@ async def by_id(db: Speaks, run_id: UUID) -> JobRun | None:
 async def page(db: Speaks, team_id: UUID, filters: Filters, before: Cursor | None, limit: int) -> list[JobRun]:
     """Up to ``limit`` of a team's runs, newest first, after the cursor."""
     params = {
+        **_filtering(team_id, filters),
+        "before": before.created_at if before else None,
+        "before_id": before.id if before else None,
+        "limit": limit,
+    }
+    return [run_of_row(row) for row in await db.rows("job_runs/page", params)]
+
+
+async def count_newest(db: Speaks, team_id: UUID, filters: Filters, newest: int) -> dict[RunStatus, int]:
+    """How many of a team's newest runs are in which status; of the filters, ``status`` and ``until`` do not count."""
+    rows = await db.rows("job_runs/count_newest", _filtering(team_id, filters) | {"newest": newest})
+    return {RunStatus(status): count for status, count in rows}
+
+
+def _filtering(team_id: UUID, filters: Filters) -> dict[str, Any]:
+    """The filters as the statements name them."""
+    return {
         "team_id": team_id,
         "job_type": filters.job_type,
         "status": filters.status,
@@ -182,14 +214,30 @@ async def page(db: Speaks, team_id: UUID, filters: Filters, before: Cursor | Non
         "since_ago": filters.since if isinstance(filters.since, timedelta) else None,
         "until": filters.until if isinstance(filters.until, datetime) else None,
         "until_ago": filters.until if isinstance(filters.until, timedelta) else None,
-        "before": before.created_at if before else None,
-        "before_id": before.id if before else None,
-        "limit": limit,
     }
-    return [run_of_row(row) for row in await db.rows("job_runs/page", params)]
 
 
 async def log_page(db: Speaks, run_id: UUID, after: tuple[int, int], limit: int) -> list[StoredLogLine]:
     """Up to ``limit`` lines of a run's log after the line (attempt, seq)."""
     params = {"run_id": run_id, "after_attempt": after[0], "after_seq": after[1], "limit": limit}
     return [StoredLogLine._make(row) for row in await db.rows("logs/page", params)]
+
+
+async def newest_lines(
+    db: Speaks, run_id: UUID, wanted: LogFilter, after: tuple[int, int], limit: int
+) -> list[StoredLogLine]:
+    """The newest ``limit`` lines of a run's log after the line (attempt, seq), in order."""
+    params = {
+        "run_id": run_id,
+        "after_attempt": after[0],
+        "after_seq": after[1],
+        "levels": list(wanted.levels) or None,
+        "text": wanted.text or None,
+        "limit": limit,
+    }
+    return [StoredLogLine._make(row) for row in await db.rows("logs/newest", params)]
+
+
+async def progress_of(db: Speaks, run_id: UUID) -> list[ProgressAt]:
+    """How a run's last attempt came along, in order."""
+    return [ProgressAt._make(row) for row in await db.rows("progress/of_run", {"run_id": run_id})]

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import attrs
 
-from owlrunner.job_run import JobRun
+from owlrunner.job_run import JobRun, RunStatus
 from owlrunner.storage.job_runs import Filters, Speaks, run_of_row
 
 _RUN_COLUMNS = len(attrs.fields(JobRun))
@@ -79,6 +79,37 @@ class StoredNotification(NamedTuple):
     last_error: str | None
     created_at: datetime
     settled_at: datetime | None
+
+
+class Activity(NamedTuple):
+    """How many runs of a step in time have which status now. ``steps_ago`` 0 is the latest."""
+
+    steps_ago: int
+    status: RunStatus
+    runs: int
+
+
+class Typical(NamedTuple):
+    """How long runs of a job type took: how many there were, and of the completed ones the percentiles, in seconds."""
+
+    job_type: str
+    completed: int
+    failed: int
+    percentiles: list[float] | None
+    """50, 95, 100."""
+
+
+async def activity(db: Speaks, team_id: UUID, span: timedelta, step: timedelta, newest: int) -> list[Activity]:
+    """What became of a team's ``newest`` runs that were created within the span."""
+    params = {"team_id": team_id, "span": span, "step": step.total_seconds(), "newest": newest}
+    rows = await db.rows("job_runs/activity", params)
+    return [Activity(ago, RunStatus(status), count) for ago, status, count in rows]
+
+
+async def typical(db: Speaks, team_id: UUID, span: timedelta, newest: int) -> list[Typical]:
+    """How long a team's ``newest`` runs of the span took, by job type."""
+    params = {"team_id": team_id, "span": span, "newest": newest}
+    return [Typical._make(row) for row in await db.rows("job_runs/typical", params)]
 
 
 async def list_runs(db: Speaks, filters: Filters, limit: int, *, of_teams: bool) -> list[SurroundedRun]:

@@ -12,9 +12,10 @@ from owlrunner.actor import ApiKeyActor, Role, UserActor
 from owlrunner.config import Config
 from owlrunner.errors import DatabaseUnavailable, InvalidRequest, PermissionDenied
 from owlrunner.job_run import RunStatus
-from owlrunner.jobs import Jobs, TriggerRequest
+from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
 from owlrunner.storage.job_runs import Filters
+from owlrunner.trigger_request import TriggerRequest
 from owlrunner.web import inputs, rendering
 from owlrunner.web.auth import token_cookie
 from owlrunner.web.exchange import Answer, Request, encode

@@ -12,9 +12,10 @@ import attrs
 import trio
 
 from owlrunner.actor import OperatorActor
-from owlrunner.jobs import Jobs, TriggerRequest
+from owlrunner.jobs import Jobs
 from owlrunner.plugins import load_catalog
 from owlrunner.storage.postgres import Database
+from owlrunner.trigger_request import TriggerRequest
 from tests.benchmarks.house import House, Sql, migrate_owlrunner
 from tests.benchmarks.workers import ceiling_worker, owlrunner_jobs
 from tests.benchmarks.workers.drip import PAUSE

@@ -8,9 +8,10 @@ import trio
 
 from owlrunner.actor import OperatorActor
 from owlrunner.errors import RunAlreadyActive
-from owlrunner.jobs import Jobs, TriggerRequest
+from owlrunner.jobs import Jobs
 from owlrunner.plugins import load_catalog
 from owlrunner.storage.postgres import Database
+from owlrunner.trigger_request import TriggerRequest
 from tests.benchmarks.contestants import Ceiling, Contestant, OwlRunner
 from tests.benchmarks.house import House, Sql
 from tests.benchmarks.workers import ceiling_worker, owlrunner_jobs

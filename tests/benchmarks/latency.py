@@ -8,9 +8,10 @@ from uuid import UUID
 import trio
 
 from owlrunner.actor import OperatorActor
-from owlrunner.jobs import Jobs, TriggerRequest
+from owlrunner.jobs import Jobs
 from owlrunner.plugins import load_catalog
 from owlrunner.storage.postgres import Database
+from owlrunner.trigger_request import TriggerRequest
 from tests.benchmarks.contestants import Contestant, OwlRunner
 from tests.benchmarks.drain import working
 from tests.benchmarks.house import House

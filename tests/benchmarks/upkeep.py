@@ -7,9 +7,10 @@ from pathlib import Path
 import trio
 
 from owlrunner.actor import OperatorActor
-from owlrunner.jobs import Jobs, TriggerRequest
+from owlrunner.jobs import Jobs
 from owlrunner.plugins import load_catalog
 from owlrunner.storage.postgres import Database, query
+from owlrunner.trigger_request import TriggerRequest
 from tests.benchmarks import tally
 from tests.benchmarks.contestants import Contestant, OwlRunner
 from tests.benchmarks.drain import working

@@ -17,9 +17,10 @@ import trio
 
 from owlrunner.actor import OperatorActor
 from owlrunner.job_run import JobRun, RunStatus
-from owlrunner.jobs import Jobs, TriggerRequest
+from owlrunner.jobs import Jobs
 from owlrunner.server import Started
 from owlrunner.storage.postgres import Database
+from owlrunner.trigger_request import TriggerRequest
 
 OPERATOR = OperatorActor()
 PATIENCE = 20.0

@@ -31,7 +31,7 @@ async def test_a_late_write_changes_nothing(door: Door, wrong_server: bool, wron
     async with door.db.session() as session:
         late = FinishedAttempt(run_id, attempt, Outcome(RunStatus.COMPLETED), '{"late": true}', None)
         assert await attempts.finish(session, writer, [late]) == {run_id}
-        await attempts.save_progress(session, writer, [(run_id, attempt, Progress(1, 2))])
+        await attempts.save_progress(session, writer, [(run_id, attempt, Progress(1, 2), True)])
         await attempts.append_logs(session, writer, [(run_id, attempt, LogLine(1, 0.0, "info", "x", "late"))], 0.0)
     run = await door.view(run_id)
     assert (run.status, run.result, run.progress) == (RunStatus.RUNNING, None, None)

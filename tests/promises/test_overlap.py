@@ -9,7 +9,7 @@ import trio
 from owlrunner.actor import ApiKeyActor
 from owlrunner.errors import Refused, RunAlreadyActive
 from owlrunner.job_run import JobRun, RunStatus
-from owlrunner.jobs import TriggerRequest
+from owlrunner.trigger_request import TriggerRequest
 from tests.promises.serving import OPERATOR, Door, Serve, StartProcess
 
 

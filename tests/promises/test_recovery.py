@@ -5,9 +5,9 @@ from uuid import uuid4
 import trio
 
 from owlrunner.job_run import RunStatus
-from owlrunner.jobs import TriggerRequest
 from owlrunner.storage import attempts, servers
 from owlrunner.storage.servers import Registration
+from owlrunner.trigger_request import TriggerRequest
 from tests.promises.serving import OPERATOR, Door, Serve, StartProcess
 
 RESTARTED = "Server restarted during execution"

@@ -33,7 +33,7 @@ async def test_each_is_applied_once(empty_database_url: str) -> None:
 
 
 async def test_servers_that_start_together_do_not_collide(empty_database_url: str) -> None:
-    """Of five that migrate at once one applies, the others wait and find it done."""
+    """Of five that migrate at once each migration is applied by one; the others wait and find it done."""
     applied: list[int] = []
 
     async def one() -> None:
@@ -43,7 +43,7 @@ async def test_servers_that_start_together_do_not_collide(empty_database_url: st
     async with trio.open_nursery() as nursery:
         for _ in range(5):
             nursery.start_soon(one)
-    assert sorted(applied) == [0, 0, 0, 0, len(CORE)]
+    assert sum(applied) == len(CORE)
 
 
 async def test_an_empty_database_is_outdated(empty_database_url: str) -> None:

@@ -53,7 +53,7 @@ async def test_writes_go_by_the_ids_though_nothing_seems_to_run(database_url: st
         await session.connection.execute("select pg_stat_force_next_flush()")
         for run in claimed[:10]:
             key = (run.id, run.attempt)
-            await attempts.save_progress(session, server, [(*key, Progress(1, 2))])
+            await attempts.save_progress(session, server, [(*key, Progress(1, 2), True)])
             await attempts.append_logs(session, server, [(*key, LogLine(1, 0.0, "info", "x", "y"))], time.monotonic())
             await attempts.finish(session, server, [FinishedAttempt(*key, Outcome(RunStatus.COMPLETED), None, None)])
         await session.connection.execute("select pg_stat_force_next_flush()")

@@ -155,7 +155,7 @@ async def test_a_database_that_is_away() -> None:
 async def test_ready_names_what_the_server_lacks(world: World) -> None:
     """Ready is 200 when nothing is missing, and else names what the server says is."""
     missing: list[str] = []
-    app = build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.outbox, Config(), lambda: missing)
+    app = build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.outbox, Config(), missing=lambda: missing)
     async with asgi_client(app) as client:
         ready = await client.get("/ready")
         assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
