@@ -34,7 +34,8 @@ from owlrunner.storage.migrations import migrate, require_current_schema, wanted
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.servers import Registration
 from owlrunner.version import VERSION
-from owlrunner.web.app import build_app
+from owlrunner.web.app import Application, build_app
+from owlrunner.web.dashboard import Streams
 
 RUNTIME_CONNECTIONS = 4
 """The pool of the runtime's loops, apart from the API's: a crowd of requests must not keep outcomes from being written."""
@@ -111,7 +112,9 @@ async def run_server(
                 async with trio.open_nursery() as intake:
                     web_url = ""
                     if port is not None:
-                        web_url = await intake.start(_serve_web, config, Jobs(api_db, catalog), accounts, port, stop)
+                        streams = Streams(loops.wakeups.pending, stop)
+                        app = build_app(Jobs(api_db, catalog), accounts, Mailer(config.mail), config, streams=streams)
+                        web_url = await intake.start(_serve_web, config, app, port, stop)
                     claiming = await intake.start(loops.claim, runs)
                     firing = await intake.start(loops.fire)
                     reloading = await intake.start(_reload_on_hangup, config, catalog, loops.scheduler)
@@ -154,16 +157,9 @@ def _bound(web: WebConfig) -> Iterator[socket.socket]:
 
 
 async def _serve_web(
-    config: Config,
-    jobs: Jobs,
-    accounts: Accounts,
-    port: socket.socket,
-    stop: trio.Event,
-    *,
-    task_status: trio.TaskStatus[str],
+    config: Config, app: Application, port: socket.socket, stop: trio.Event, *, task_status: trio.TaskStatus[str]
 ) -> None:
     """Serve HTTP until ``stop``, then let open requests end within the graceful timeout."""
-    app = build_app(jobs, accounts, Mailer(config.mail), config)
     settings = hypercorn.Config()
     settings.bind = [f"fd://{os.dup(port.fileno())}"]
     settings.graceful_timeout = config.web.graceful_timeout

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 from quart import Response, request
 from quart_trio import QuartTrio
@@ -14,8 +15,9 @@ from owlrunner.config import Config
 from owlrunner.job_type import Scope
 from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
+from owlrunner.storage.wakeups import Bell
 from owlrunner.web.api import Api
-from owlrunner.web.dashboard import add_pages
+from owlrunner.web.dashboard import Streams, add_pages
 from owlrunner.web.dispatch import Dispatcher
 from owlrunner.web.errors import error_answer, no_route
 from owlrunner.web.exchange import MAX_BODY, Answer
@@ -55,11 +57,15 @@ def build_app(
     accounts: Accounts,
     mailer: Mailer,
     config: Config,
+    *,
     missing: Callable[[], Collection[str]] = tuple,
+    streams: Streams | None = None,
 ) -> Application:
     """Return the ASGI application: the API, and a Quart application to which pages can be added.
 
     ``missing`` names what the server lacks besides the database, for ``/ready``; it is asked often and must not block.
+    Without ``streams`` from outside, which are woken and ended there, pages look by themselves whether something has changed.
+    ``streams`` are woken and ended from outside; without, they look by themselves and go on as long as somebody listens.
     """
     triggerable = jobs.catalog.of_scope(Scope.PROJECT)
     api = Api(
@@ -76,7 +82,7 @@ def build_app(
     # A path is served as it is, or not at all: no redirects.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    add_pages(app, api)
+    add_pages(app, api, streams or Streams(Bell(), trio.Event()))
     app.register_error_handler(404, _not_found)
     app.register_error_handler(405, _not_found)
     app.register_error_handler(Exception, _crashed)

@@ -1,27 +1,34 @@
 """This is the room for the page of one run: what became of it, what it told, and the buttons to cancel it or run it again."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
 import attrs
-from quart import Blueprint, redirect, render_template, request
+from quart import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from owlrunner.errors import RunAlreadyActive, RunAlreadyEnded
 from owlrunner.job_run import JobRun
-from owlrunner.jobs import TriggerRequest
+from owlrunner.jobs import AboutRun
+from owlrunner.storage.job_runs import LogFilter, ProgressAt, StoredLogLine
+from owlrunner.trigger_request import TriggerRequest
 from owlrunner.web.api import Api
-from owlrunner.web.dashboard.runs import shown
-from owlrunner.web.dashboard.visitor import require_own_form, visitor
+from owlrunner.web.dashboard.drawing import draw, draw_part
+from owlrunner.web.dashboard.live import Seen, Streams, View
+from owlrunner.web.dashboard.pace import Pace
+from owlrunner.web.dashboard.runs import names_of, shown
+from owlrunner.web.dashboard.visitor import Visitor, require_own_form, token_of_request, visitor, visitor_with
 from owlrunner.web.dashboard.words import RunShown
 from owlrunner.web.inputs import required_uuid
 
 LINES = 500
-"""How many lines of the log a page shows."""
+"""How many lines of the log a page begins with."""
+LEVELS = ("debug", "info", "warning", "error", "critical")
+LONGEST_SEARCH = 200
 NOTES = {
     "exists": "This run was active already, so no second one was started.",
     "ended": "The run had ended before it could be cancelled.",
-    "asked": "The run has been asked to stop. It is cancelled when its work has really ended.",
     "started": "Started.",
 }
 
@@ -32,30 +39,50 @@ class Step:
 
     text: str
     at: datetime
+    kind: str = ""
+    """A status, where it is the end."""
 
 
-def add_routes(pages: Blueprint, api: Api) -> None:
+def add_routes(pages: Blueprint, api: Api, streams: Streams) -> None:
     """Add them."""
 
     @pages.get("/dashboard/jobs/<run_id>")
     async def one_run(run_id: str) -> str:
         who = await visitor(api.accounts)
-        run = await api.jobs.view(who.actor, _uuid(run_id))
-        lines = await api.jobs.logs(who.actor, run.id, (0, 0), LINES + 1)
-        projects = await api.accounts.projects(who.actor, run.team_id) if run.team_id is not None else []
+        about = await api.jobs.about(who.actor, _uuid(run_id))
+        run = about.run
+        wanted = _wanted_lines(request.args)
+        lines = await api.jobs.newest_lines(who.actor, run.id, wanted, (0, 0), LINES)
         team = who.team_of(run.team_id)
-        run_shown = shown(api, run, {project.id: project.name for project in projects}, who)
-        return await render_template(
-            "run.html",
+        projects = names_of(await api.accounts.projects(who.actor, run.team_id)) if run.team_id is not None else {}
+        return draw(
+            "run",
             who=who,
             team=team.team if team is not None else None,
-            one=run_shown,
+            here="jobs",
             run=run,
-            steps=_steps(run_shown),
-            lines=lines[:LINES],
-            is_cut=len(lines) > LINES,
+            view=_view(about, shown(api, run, projects, who), who, lines, Seen()),
+            live=f"/dashboard/jobs/{run.id}/live?{request.query_string.decode()}",
+            wanted=wanted,
+            least=request.args.get("level", ""),
+            levels=LEVELS[1:],
+            is_cut=len(lines) == LINES,
             note=NOTES.get(request.args.get("note", "")),
         )
+
+    @pages.get("/dashboard/jobs/<run_id>/live")
+    async def live_run(run_id: str) -> Response:
+        token, identity, wanted = token_of_request(), _uuid(run_id), _wanted_lines(request.args)
+
+        async def look(seen: Seen) -> View:
+            who = await visitor_with(api.accounts, token)
+            about = await api.jobs.about(who.actor, identity)
+            lines = await api.jobs.newest_lines(who.actor, identity, wanted, seen.position, LINES)
+            team_id = about.run.team_id
+            projects = names_of(await api.accounts.projects(who.actor, team_id)) if team_id is not None else {}
+            return _view(about, shown(api, about.run, projects, who), who, lines, seen)
+
+        return await streams.answer(look)
 
     @pages.post("/dashboard/jobs/<run_id>/cancel")
     async def cancel(run_id: str) -> BaseResponse:
@@ -64,8 +91,8 @@ def add_routes(pages: Blueprint, api: Api) -> None:
         try:
             await api.jobs.cancel(who.actor, _uuid(run_id))
         except RunAlreadyEnded:
-            return _to(_uuid(run_id), "ended")
-        return _to(_uuid(run_id), "asked")
+            return to_run(_uuid(run_id), "ended")
+        return to_run(_uuid(run_id))
 
     @pages.post("/dashboard/jobs/<run_id>/again")
     async def again(run_id: str) -> BaseResponse:
@@ -75,8 +102,13 @@ def add_routes(pages: Blueprint, api: Api) -> None:
         try:
             started = await api.jobs.trigger(who.actor, run.team_id, _same(run))
         except RunAlreadyActive as taken:
-            return _to(taken.existing_run_id, "exists")
-        return _to(started.id, "started")
+            return to_run(taken.existing_run_id, "exists")
+        return to_run(started.id, "started")
+
+
+def to_run(run_id: UUID, note: str = "") -> BaseResponse:
+    """Lead to the page of a run, which says the note."""
+    return redirect(f"/dashboard/jobs/{run_id}{f'?note={note}' if note else ''}", 303)
 
 
 def _uuid(text: str) -> UUID:
@@ -88,8 +120,38 @@ def _same(run: JobRun) -> TriggerRequest:
     return TriggerRequest(run.job_type, project, run.params, run.notify, priority=run.priority)
 
 
-def _to(run_id: UUID, note: str) -> BaseResponse:
-    return redirect(f"/dashboard/jobs/{run_id}?note={note}", 303)
+def _wanted_lines(told: Mapping[str, str]) -> LogFilter:
+    least = told.get("level", "")
+    levels = LEVELS[LEVELS.index(least) :] if least in LEVELS else ()
+    return LogFilter(levels, told.get("q", "").replace("\x00", "").strip()[:LONGEST_SEARCH])
+
+
+def _view(about: AboutRun, one: RunShown, who: Visitor, lines: list[StoredLogLine], seen: Seen) -> View:
+    run = about.run
+    pace = Pace.of(run.started_at, about.pace, _latest(one)) if run.started_at is not None else None
+    last = (lines[-1].attempt, lines[-1].seq) if lines else seen.position
+    return View(
+        title=f"{one.label}, {one.status} · OwlRunner",
+        is_active=one.is_active,
+        parts={
+            "head": draw_part("head", one, who.form_key),
+            "progress": draw_part("progress", one, pace),
+            "outcome": draw_part("outcome", run),
+            "life": draw_part("life", _steps(one)),
+            "about": draw_part("about", one, about.server),
+            "told": draw_part("told", run, about.notifications),
+        },
+        lines=[(name, draw_part("line", name, line)) for line in lines for name in [f"log-{line.attempt}-{line.seq}"]],
+        position=last,
+    )
+
+
+def _latest(one: RunShown) -> ProgressAt | None:
+    """What stands in the row: it was so when the run ended, or is so now."""
+    progress = one.progress
+    if progress is None:
+        return None
+    return ProgressAt(one.run.completed_at or one.now, progress.processed, progress.total)
 
 
 def _steps(one: RunShown) -> list[Step]:
@@ -97,12 +159,12 @@ def _steps(one: RunShown) -> list[Step]:
     run = one.run
     steps = [Step(f"Created by {one.who}", run.created_at)]
     if run.run_at > run.created_at:
-        steps.append(Step("Due", run.run_at))
+        steps.append(Step("Due again" if run.attempt else "Due", run.run_at))
     if run.started_at is not None:
         attempt = f"Attempt {run.attempt} of {run.max_attempts} started" if run.max_attempts > 1 else "Started"
         steps.append(Step(attempt, run.started_at))
     if run.cancel_requested_at is not None:
-        steps.append(Step("Cancel requested", run.cancel_requested_at))
+        steps.append(Step(f"Cancel requested by {one.who_cancelled}", run.cancel_requested_at))
     if run.completed_at is not None:
-        steps.append(Step(f"Ended: {run.status}", run.completed_at))
-    return steps
+        steps.append(Step(run.status.value.capitalize(), run.completed_at, run.status.value))
+    return sorted(steps, key=lambda step: step.at)

@@ -2,15 +2,15 @@
 
 from urllib.parse import quote
 
-from quart import Blueprint, Quart, Response, redirect, render_template, request
+from quart import Blueprint, Quart, Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from owlrunner.errors import OwlRunnerError, Unauthenticated
-from owlrunner.version import VERSION
 from owlrunner.web.api import Api
-from owlrunner.web.dashboard import one_run, runs, sign_in, words
+from owlrunner.web.dashboard import new_run, one_run, overview, runs, sign_in
+from owlrunner.web.dashboard.drawing import draw
+from owlrunner.web.dashboard.live import Streams
 from owlrunner.web.errors import refusal_of
-from owlrunner.web.rendering import instant
 
 HEADERS = {
     # Nothing but what this server sends, and nothing written into a page: a message of a job cannot become a script.
@@ -21,26 +21,28 @@ HEADERS = {
 }
 
 
-def add_pages(app: Quart, api: Api) -> None:
+def add_pages(app: Quart, api: Api, streams: Streams) -> None:
     """Add all pages to the application."""
-    pages = Blueprint(
-        "pages", __name__, template_folder="templates", static_folder="static", static_url_path="/dashboard/static"
-    )
-    for module in (sign_in, runs, one_run):
-        module.add_routes(pages, api)
+    pages = Blueprint("pages", __name__, static_folder="static", static_url_path="/dashboard/static")
+    sign_in.add_routes(pages, api)
+    overview.add_routes(pages, api, streams)
+    new_run.add_routes(pages, api)
+    runs.add_routes(pages, api, streams)
+    one_run.add_routes(pages, api, streams)
     pages.add_url_rule("/", view_func=_home)
-    pages.add_url_rule("/dashboard", endpoint="dashboard", view_func=_home)
+    pages.add_url_rule("/dashboard/<path:rest>", view_func=_unknown)
     pages.after_request(_with_headers)
     pages.register_error_handler(Unauthenticated, _sign_in_first)
     pages.register_error_handler(OwlRunnerError, _refused)
     app.register_blueprint(pages)
-    app.jinja_env.filters |= {"moment": words.moment, "instant": instant, "pretty": words.pretty}
-    app.jinja_env.globals["version"] = VERSION
-    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 
 async def _home() -> BaseResponse:
     return redirect(sign_in.HOME)
+
+
+async def _unknown(rest: str) -> tuple[str, int]:  # noqa: ARG001
+    return draw("refused", status=404, sentence="There is no such page"), 404
 
 
 async def _with_headers(response: Response) -> Response:
@@ -50,8 +52,10 @@ async def _with_headers(response: Response) -> Response:
     return response
 
 
-async def _sign_in_first(_: Unauthenticated) -> BaseResponse:
-    """Who is not signed in comes back to where they wanted to go."""
+async def _sign_in_first(_: Unauthenticated) -> BaseResponse | tuple[str, int]:
+    """Who is not signed in comes back to where they wanted to go; a script is told, and loads the page anew."""
+    if request.path.endswith("/live"):
+        return "Sign in first", 401
     return redirect(f"/sign-in?next={quote(request.full_path.rstrip('?'))}", 303)
 
 
@@ -62,4 +66,4 @@ async def _refused(error: OwlRunnerError) -> tuple[str, int, dict[str, str]]:
         raise error
     status, sentence, seconds = refusal
     headers = {"Retry-After": str(seconds)} if seconds is not None else {}
-    return await render_template("refused.html", status=status, sentence=sentence), status, headers
+    return draw("refused", status=status, sentence=sentence), status, headers

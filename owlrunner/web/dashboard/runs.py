@@ -6,14 +6,17 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import attrs
-from quart import Blueprint, render_template, request
+from quart import Blueprint, Response, request
 
-from owlrunner.accounts import Project
+from owlrunner.accounts import Project, Team
 from owlrunner.job_run import JobRun, RunStatus
 from owlrunner.job_type import Scope
+from owlrunner.jobs import Page
 from owlrunner.storage.job_runs import Filters
 from owlrunner.web.api import Api
-from owlrunner.web.dashboard.visitor import Visitor, visitor
+from owlrunner.web.dashboard.drawing import draw, draw_part
+from owlrunner.web.dashboard.live import Seen, Streams, View
+from owlrunner.web.dashboard.visitor import Visitor, token_of_request, visitor, visitor_with
 from owlrunner.web.dashboard.words import RunShown, label_of, who_of
 from owlrunner.web.inputs import run_cursor
 from owlrunner.web.rendering import cursor_text
@@ -25,18 +28,36 @@ SPANS: Mapping[str, tuple[str, timedelta]] = {
     "week": ("Last 7 days", timedelta(days=7)),
     "month": ("Last 30 days", timedelta(days=30)),
 }
-KEPT = ("team", "type", "status", "project", "span")
+KEPT = ("team", "type", "status", "project", "span", "cursor")
 """What stands in the URL."""
 
 
 @attrs.frozen
 class Asked:
-    """What the URL asks for. What it names and does not exist is left out, so that a stale link still shows a page."""
+    """What a URL asks for, as far as it exists: a stale link still shows a page."""
 
-    job_type: str | None
-    status: str | None
-    project_id: UUID | None
-    span: str | None
+    told: Mapping[str, str]
+    projects: Mapping[UUID, str]
+
+    @property
+    def status(self) -> str | None:
+        """A status."""
+        return self.told["status"] if self.told.get("status") in set(RunStatus) else None
+
+    @property
+    def job_type(self) -> str | None:
+        """The name of a job type."""
+        return self.told.get("type") or None
+
+    @property
+    def project_id(self) -> UUID | None:
+        """One of the team's projects."""
+        return next((one for one in self.projects if str(one) == self.told.get("project")), None)
+
+    @property
+    def span(self) -> str | None:
+        """A key of SPANS."""
+        return self.told["span"] if self.told.get("span") in SPANS else None
 
     @property
     def filters(self) -> Filters:
@@ -49,57 +70,102 @@ class Asked:
         """Whether there may be more without the filters."""
         return self.filters != Filters()
 
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the page with the newest."""
+        return not self.told.get("cursor")
 
-def add_routes(pages: Blueprint, api: Api) -> None:
+    def link(self, path: str = "/dashboard/jobs", **changes: str) -> str:
+        """A URL that asks for the same but for these; an empty text takes something away."""
+        kept = {name: self.told[name] for name in KEPT if self.told.get(name)} | changes
+        return f"{path}?{urlencode({name: value for name, value in kept.items() if value})}"
+
+
+@attrs.frozen
+class Found:
+    """What there is of what was asked for."""
+
+    team: Team
+    asked: Asked
+    page: Page
+    counts: Mapping[RunStatus, int]
+
+
+def add_routes(pages: Blueprint, api: Api, streams: Streams) -> None:
     """Add them."""
 
     @pages.get("/dashboard/jobs")
     async def runs() -> str:
         who = await visitor(api.accounts)
         if not who.administered:
-            return await render_template("no_team.html", who=who)
-        team = who.team(request.args.get("team")).team
-        projects = await api.accounts.projects(who.actor, team.id)
-        asked = _asked(projects)
-        page = await api.jobs.page(who.actor, team.id, asked.filters, run_cursor(request.args.get("cursor")), SHOWN)
-        names = {project.id: project.name for project in projects}
-        return await render_template(
-            "runs.html",
+            return draw("no_team", who=who)
+        found = await _find(api, who, request.args)
+        view = _view(api, who, found)
+        asked, more = found.asked, found.page.next
+        return draw(
+            "runs",
             who=who,
-            team=team,
+            team=found.team,
+            here="jobs",
             asked=asked,
-            runs=[shown(api, run, names, who) for run in page.runs],
-            more=_link(cursor=cursor_text(page.next)) if page.next is not None else None,
-            is_first=not request.args.get("cursor"),
-            first=_link(),
+            view=view,
+            live=asked.link("/dashboard/jobs/live"),
+            more=asked.link(cursor=cursor_text(more)) if more is not None else None,
             choices={
                 "type": [(one.name, one.label) for one in api.jobs.catalog.of_scope(Scope.PROJECT)],
-                "status": [(status.value, status.value) for status in RunStatus],
-                "project": [(str(project.id), project.name) for project in projects],
+                "project": [(str(project), name) for project, name in asked.projects.items()],
                 "span": [(name, label) for name, (label, _) in SPANS.items()],
             },
         )
+
+    @pages.get("/dashboard/jobs/live")
+    async def live_runs() -> Response:
+        token, told = token_of_request(), request.args
+
+        async def look(_: Seen) -> View:
+            who = await visitor_with(api.accounts, token)
+            return _view(api, who, await _find(api, who, told))
+
+        return await streams.answer(look)
 
 
 def shown(api: Api, run: JobRun, projects: Mapping[UUID, str], who: Visitor) -> RunShown:
     """A run, in words."""
     project = projects.get(run.project_id, "") if run.project_id is not None else ""
     label = label_of(api.jobs.catalog, run.job_type)
-    return RunShown(run, label, project, who_of(run.triggered_by, who.actor.triggered_by), datetime.now(UTC))
+    own = who.actor.triggered_by
+    started_by, cancelled_by = who_of(run.triggered_by, own), who_of(run.cancelled_by or "", own)
+    return RunShown(run, label, project, started_by, cancelled_by, datetime.now(UTC))
 
 
-def _asked(projects: list[Project]) -> Asked:
-    told = request.args
-    ids = {str(project.id): project.id for project in projects}
-    return Asked(
-        told.get("type") or None,
-        told["status"] if told.get("status") in set(RunStatus) else None,
-        ids.get(told.get("project", "")),
-        told["span"] if told.get("span") in SPANS else None,
+def names_of(projects: list[Project]) -> dict[UUID, str]:
+    """The names of projects."""
+    return {project.id: project.name for project in projects}
+
+
+async def _find(api: Api, who: Visitor, told: Mapping[str, str]) -> Found:
+    team = who.team(told.get("team")).team
+    asked = Asked(told, names_of(await api.accounts.projects(who.actor, team.id)))
+    page = await api.jobs.page(who.actor, team.id, asked.filters, run_cursor(told.get("cursor") or None), SHOWN)
+    return Found(team, asked, page, await api.jobs.counts(who.actor, team.id, asked.filters))
+
+
+def _view(api: Api, who: Visitor, found: Found) -> View:
+    rows = {f"run-{run.id}": shown(api, run, found.asked.projects, who) for run in found.page.runs}
+    nothing = "" if rows else _why_nothing(found.asked)
+    return View(
+        title=f"Jobs of {found.team.name} · OwlRunner",
+        is_active=any(row.is_active for row in rows.values()),
+        parts={
+            "counts": draw_part("counts", found.asked, found.counts, sum(found.counts.values())),
+            "nothing": draw_part("nothing", nothing, found.team, found.asked),
+            **{name: draw_part("row", name, row) for name, row in rows.items()},
+        },
+        lists={"rows": list(rows)},
     )
 
 
-def _link(**changes: str) -> str:
-    """This page with the filters that it has."""
-    kept = {name: request.args[name] for name in KEPT if request.args.get(name)}
-    return f"/dashboard/jobs?{urlencode(kept | changes)}"
+def _why_nothing(asked: Asked) -> str:
+    if asked.is_narrow:
+        return "filters"
+    return "new" if asked.is_first else "end"

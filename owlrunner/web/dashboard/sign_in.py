@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping
 
-from quart import Blueprint, redirect, render_template, request
+from quart import Blueprint, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from owlrunner.accounts.door import SESSION_SECONDS
 from owlrunner.errors import InvalidRequest, TooManyRequests, Unauthenticated
 from owlrunner.web.api import Api
 from owlrunner.web.auth import token_cookie
+from owlrunner.web.dashboard.drawing import draw
 from owlrunner.web.dashboard.visitor import require_own_form, require_same_origin, visitor
 from owlrunner.web.login_codes import mail_code
 
-HOME = "/dashboard/jobs"
+HOME = "/dashboard"
 
 
 def add_routes(pages: Blueprint, api: Api) -> None:
@@ -20,7 +21,7 @@ def add_routes(pages: Blueprint, api: Api) -> None:
 
     @pages.get("/sign-in")
     async def sign_in() -> str:
-        return await render_template("sign_in.html", next=_next(request.args.get("next")))
+        return draw("sign_in", next=_next(request.args.get("next")), email="")
 
     @pages.post("/sign-in")
     async def send_code() -> str | tuple[str, int]:
@@ -31,9 +32,9 @@ def add_routes(pages: Blueprint, api: Api) -> None:
             issued = await mail_code(api.accounts, api.mailer, page["email"])
         except (InvalidRequest, TooManyRequests) as problem:
             status = 429 if isinstance(problem, TooManyRequests) else 400
-            return await render_template("sign_in.html", problem=str(problem), **page), status
+            return draw("sign_in", problem=str(problem), **page), status
         shown = issued.code if api.config.web.show_codes else ""
-        return await render_template("code.html", code=shown, **page)
+        return draw("code", code=shown, **page)
 
     @pages.post("/sign-in/code")
     async def check_code() -> BaseResponse | tuple[str, int]:
@@ -43,7 +44,7 @@ def add_routes(pages: Blueprint, api: Api) -> None:
         try:
             signed_in = await api.accounts.sign_in(page["email"], form.get("code"))
         except (InvalidRequest, Unauthenticated) as problem:
-            return await render_template("code.html", problem=str(problem), code="", **page), 401
+            return draw("code", problem=str(problem), code="", **page), 401
         return _with_cookie(redirect(page["next"], 303), api, signed_in.token, SESSION_SECONDS)
 
     @pages.post("/sign-out")

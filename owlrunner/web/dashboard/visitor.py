@@ -47,9 +47,18 @@ class Visitor:
         return next((one for one in self.user.memberships if one.team.id == team_id), None)
 
 
+def token_of_request() -> str:
+    """The token in the request's cookie, or nothing."""
+    return request.cookies.get(COOKIE, "")
+
+
 async def visitor(accounts: Accounts) -> Visitor:
-    """Who looks, by the cookie. Raises Unauthenticated."""
-    token = request.cookies.get(COOKIE, "")
+    """Who sent the request. Raises Unauthenticated."""
+    return await visitor_with(accounts, token_of_request())
+
+
+async def visitor_with(accounts: Accounts, token: str) -> Visitor:
+    """Whose token it is. Raises Unauthenticated."""
     if not token:
         raise Unauthenticated("Missing authorization")
     caller = await accounts.resolve(token)

@@ -1,5 +1,6 @@
 """This is the room for how runs are put into words and numbers for people."""
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -34,6 +35,7 @@ class RunShown:
     label: str
     project: str
     who: str
+    who_cancelled: str
     now: datetime
 
     @property
@@ -49,11 +51,11 @@ class RunShown:
         return self.run.status in ACTIVE
 
     @property
-    def duration(self) -> str:
+    def seconds(self) -> float | None:
         """How long it ran, or has been running."""
-        if self.run.started_at is None:
-            return ""
-        return format_duration(((self.run.completed_at or self.now) - self.run.started_at).total_seconds())
+        if self.run.started_at is None or self.run.status is RunStatus.PENDING:
+            return None
+        return max(0.0, ((self.run.completed_at or self.now) - self.run.started_at).total_seconds())
 
     @property
     def progress(self) -> ProgressShown | None:
@@ -91,3 +93,20 @@ def moment(time: datetime | None) -> str:
 def pretty(value: Any) -> str:
     """JSON for people."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def grouped(number: int) -> str:
+    """A number for people."""
+    return f"{number:,}"
+
+
+def duration(seconds: float | None) -> str:
+    """A duration for people."""
+    return "" if seconds is None else format_duration(seconds)
+
+
+def rough(seconds: float) -> str:
+    """A guess for people, which is no more exact than it looks."""
+    return (
+        f"{math.ceil(seconds)}s" if seconds < 60 else format_duration(60 * math.ceil(seconds / 60)).removesuffix(" 0s")
+    )

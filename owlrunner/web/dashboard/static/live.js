@@ -1,58 +1,177 @@
-// Keeps a page true while somebody looks at it: asks the server for it again, and puts in what has changed.
+// Keeps a page true while somebody looks at it. A stream tells what has changed; where there is none, we ask.
 
-const QUICK = 2_000; // milliseconds, while something is active
+import { showTimes } from "./times.js";
+
+const QUICK = 5_000; // milliseconds between two questions, while something is active
 const CALM = 30_000;
+const PATIENCE = 6_000; // how long a stream may be away before the page says so
 
-const shown = new Map(); // id of a part -> its HTML as the server sent it
+export function goLive(page) {
+  const path = page.dataset.live;
+  let seen = page.dataset.seen;
+  let active = "active" in page.dataset;
+  let source = null;
+  let timer = 0;
+  let warning = 0;
 
-function localTimes(root) {
-  for (const time of root.querySelectorAll("time[datetime]")) {
-    const moment = new Date(time.dateTime);
-    time.title = time.textContent;
-    time.textContent = time.dataset.short ? moment.toLocaleTimeString() : moment.toLocaleString();
+  function url() {
+    return `${path}${path.includes("?") ? "&" : "?"}seen=${encodeURIComponent(seen)}`;
   }
-}
 
-// What somebody is on must be what they are on afterwards, though it is another element.
-function replaceKeepingFocus(part, html) {
-  const focused = part.contains(document.activeElement) ? document.activeElement : null;
-  const selector = focused && (focused.id ? `#${CSS.escape(focused.id)}` : focused.getAttribute("href") && `[href="${CSS.escape(focused.getAttribute("href"))}"]`);
-  part.innerHTML = html;
-  localTimes(part);
-  if (selector) part.querySelector(selector)?.focus({ preventScroll: true });
-}
-
-function remember() {
-  for (const part of document.querySelectorAll("[data-live]")) {
-    shown.set(part.id, part.innerHTML);
-    localTimes(part);
+  function take(change) {
+    seen = change.seen;
+    active = change.active;
+    apply(change);
+    isUpToDate();
   }
-}
 
-async function renew() {
-  const response = await fetch(location.href, { redirect: "error" });
-  if (!response.ok) return;
-  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
-  for (const part of document.querySelectorAll("[data-live]")) {
-    const html = fresh.getElementById(part.id)?.innerHTML;
-    if (html !== undefined && html !== shown.get(part.id)) {
-      shown.set(part.id, html);
-      replaceKeepingFocus(part, html);
+  function isUpToDate() {
+    clearTimeout(warning);
+    warning = 0;
+    staleness("");
+  }
+
+  function isAway() {
+    warning ||= setTimeout(() => staleness("The server cannot be reached. What you see may be out of date."), PATIENCE);
+  }
+
+  function listen() {
+    source = new EventSource(url());
+    source.onopen = isUpToDate;
+    source.onmessage = (event) => take(JSON.parse(event.data));
+    source.addEventListener("over", () => location.reload());
+    source.onerror = () => {
+      isAway();
+      // The browser tries again by itself, unless it was refused.
+      if (source?.readyState === EventSource.CLOSED) {
+        source = null;
+        ask();
+      }
+    };
+  }
+
+  async function ask() {
+    clearTimeout(timer);
+    try {
+      const response = await fetch(url(), { headers: { Accept: "application/json" } });
+      if ([401, 403, 404].includes(response.status)) return location.reload();
+      if (!response.ok) throw new Error(response.statusText);
+      take(await response.json());
+    } catch {
+      isAway();
     }
+    timer = setTimeout(() => (Math.random() < 0.3 ? listen() : ask()), active ? QUICK : CALM);
   }
-  document.title = fresh.title;
+
+  function rest() {
+    clearTimeout(timer);
+    source?.close();
+    source = null;
+  }
+
+  // A browser allows few connections to one server, so only what is looked at has one.
+  document.addEventListener("visibilitychange", () => (document.hidden ? rest() : source || listen()));
+  // A page that is left and comes back by the Back button goes on.
+  addEventListener("pagehide", rest);
+  addEventListener("pageshow", (event) => event.persisted && !source && listen());
+  if (!document.hidden) listen();
 }
 
-async function watch() {
-  for (;;) {
-    const delay = document.querySelector("[data-active]") ? QUICK : CALM;
-    await new Promise((resolve) => setTimeout(resolve, delay));
-    if (document.hidden) continue;
-    // A server that is away for a moment is asked again next time.
-    await renew().catch(() => {});
-  }
+function staleness(text) {
+  const line = document.getElementById("staleness");
+  line.hidden = !text;
+  line.textContent = text;
 }
 
-remember();
-document.addEventListener("visibilitychange", () => document.hidden || renew().catch(() => {}));
-watch();
+function elementOf(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  const element = template.content.firstElementChild;
+  showTimes(element);
+  return element;
+}
+
+function apply(change) {
+  const fresh = new Map();
+  for (const [id, html] of Object.entries(change.parts)) {
+    const old = document.getElementById(id);
+    if (old) replace(old, elementOf(html));
+    else fresh.set(id, html);
+  }
+  for (const [id, ids] of Object.entries(change.lists)) arrange(document.getElementById(id), ids, fresh);
+  append(change.lines);
+  document.title = change.title;
+}
+
+// What somebody is on must be what they are on afterwards, though it is another element, and what was unfolded stays so.
+function replace(old, element) {
+  const focused = old.contains(document.activeElement) ? document.activeElement : null;
+  for (const open of old.querySelectorAll("details[open][id]")) {
+    element.querySelector(`#${CSS.escape(open.id)}`)?.setAttribute("open", "");
+  }
+  old.replaceWith(element);
+  if (!focused) return;
+  const selector = focused.id ? `#${CSS.escape(focused.id)}` : focused.getAttribute("href") && `[href="${CSS.escape(focused.getAttribute("href"))}"]`;
+  const successor = (selector && element.querySelector(selector)) || element.querySelector("button, a");
+  successor?.focus({ preventScroll: true });
+}
+
+const waiting = new Map(); // list -> what to do when nobody is on it any more
+
+// Rows must not move away under somebody's pointer: what is new waits behind a button until they leave, or want it.
+function arrange(list, ids, fresh) {
+  const known = waiting.get(list)?.fresh ?? new Map();
+  for (const [id, html] of fresh) known.set(id, html);
+  const isNew = ids.some((id) => !document.getElementById(id));
+  if (isNew && (list.matches(":hover") || list.contains(document.activeElement))) {
+    waiting.set(list, { ids, fresh: known });
+    newer(list);
+    return;
+  }
+  settle(list, ids, known);
+}
+
+function settle(list, ids, fresh) {
+  waiting.delete(list);
+  for (const [at, id] of ids.entries()) {
+    const row = document.getElementById(id) ?? (fresh.has(id) ? elementOf(fresh.get(id)) : null);
+    if (row && list.children[at] !== row) list.insertBefore(row, list.children[at] ?? null);
+  }
+  while (list.children.length > ids.length) list.lastElementChild.remove();
+  newer(list);
+}
+
+function newer(list) {
+  const button = document.getElementById("newer");
+  if (!button) return;
+  const held = waiting.get(list);
+  const count = held ? held.ids.filter((id) => !document.getElementById(id)).length : 0;
+  button.hidden = !count;
+  button.textContent = count === 1 ? "Show 1 newer run" : `Show ${count} newer runs`;
+  button.onclick = () => release(list);
+  list.onpointerleave = () => list.contains(document.activeElement) || release(list);
+  list.onfocusout = (event) => list.contains(event.relatedTarget) || list.matches(":hover") || release(list);
+}
+
+function release(list) {
+  const held = waiting.get(list);
+  if (!held) return;
+  settle(list, held.ids, held.fresh);
+}
+
+const MOST_LINES = 5_000;
+
+function append(lines) {
+  const log = document.getElementById("log");
+  if (!log || !lines.length) return;
+  // Who reads what came before is left in peace; who is at the end stays there.
+  const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+  for (const [id, html] of lines) {
+    if (!document.getElementById(id)) log.append(elementOf(html));
+  }
+  while (log.children.length > MOST_LINES) log.firstElementChild.remove();
+  if (isAtEnd) log.scrollTop = log.scrollHeight;
+}
+
+const log = document.getElementById("log");
+if (log) log.scrollTop = log.scrollHeight;
