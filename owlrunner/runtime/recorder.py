@@ -162,11 +162,13 @@ class Recorder:
 
     async def _flush(self) -> None:
         self._collect_news()
-        if self._lines or self._progress or self._ended:
+        # What ends from here on waits for the next time: its log lines must be stored first, while the run is still ours.
+        ended = len(self._ended)
+        if self._lines or self._progress or ended:
             async with self._db.session() as session:
                 await self._store_lines(session)
                 await self._store_progress(session)
-                await self._store_outcomes(session)
+                await self._store_outcomes(session, ended)
         self._flushed.set()
         self._flushed = trio.Event()
 
@@ -214,10 +216,10 @@ class Recorder:
             for key, _ in batch:
                 del self._progress[key]
 
-    async def _store_outcomes(self, session: Session) -> None:
-        while self._ended:
+    async def _store_outcomes(self, session: Session, count: int) -> None:
+        while count > 0:
             server_id = self._ended[0].server_id
-            batch = [one for one in self._ended[:MAX_BATCH] if one.server_id == server_id]
+            batch = [one for one in self._ended[: min(count, MAX_BATCH)] if one.server_id == server_id]
             try:
                 await self._finish(session, server_id, [one.finished for one in batch])
             except StatementFailed as error:
@@ -228,6 +230,7 @@ class Recorder:
                     await self._finish_alone(session, server_id, one.finished)
             stored = {id(one) for one in batch}
             self._ended = [one for one in self._ended if id(one) not in stored]
+            count -= len(batch)
 
     async def _finish(self, session: Session, server_id: UUID, batch: list[FinishedAttempt]) -> None:
         lost = await attempts.finish(session, server_id, batch)

@@ -1,11 +1,13 @@
 """P4 and P8: the status that is stored is how the run ended, and its progress is the last that was told."""
 
 import pytest
+import trio
+import trio.testing
 
 from owlrunner.context import MAX_LOG_LINES
 from owlrunner.job_run import RunStatus
 from tests.pooler import needs_listen
-from tests.promises.serving import OPERATOR, Door, Serve
+from tests.promises.serving import OPERATOR, PATIENCE, Door, Serve
 
 
 async def test_completed_with_result_and_full_progress(door: Door, serve: Serve) -> None:
@@ -87,6 +89,25 @@ async def test_progress_costs_few_writes(door: Door, serve: Serve) -> None:
     assert run.completed_at is not None
     # One at the claim, one at the end, and at most four a second between them.
     assert writes <= 3 + 4 * (run.completed_at - run.started_at).total_seconds()
+
+
+async def test_a_log_is_there_when_its_run_has_ended(door: Door, serve: Serve) -> None:
+    """What a run says at its very end is stored, though it ends while progress of another is just being written."""
+    await serve()
+    talker = await door.trigger("polite", params={"steps": 1000, "seconds": 0.05})
+    await door.until(talker, lambda run: run.progress is not None)
+    async with door.db.session() as session, session.transaction():
+        # The next write of progress has to wait for us, and what ends meanwhile is written after it.
+        await session.connection.execute("select from job_runs where id = %s for update", (talker,))
+        with trio.fail_after(PATIENCE):
+            while await door.sql("select pid from pg_stat_activity where wait_event_type = 'Lock'") == []:
+                await trio.sleep(0.01)
+        said = await door.trigger("logs_a_lot", params={"steps": 1})
+        await door.until(said, lambda run: run.started_at is not None)
+        await trio.testing.wait_all_tasks_blocked(0.02)
+    await door.until(said, RunStatus.COMPLETED)
+    lines = await door.jobs.logs(OPERATOR, said, (0, 0), 10)
+    assert lines[0].message == "through ctx.log"
 
 
 async def test_logs_are_kept_and_capped(door: Door, serve: Serve) -> None:
