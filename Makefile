@@ -1,6 +1,7 @@
 # Two commands do everything, each from nothing but Python 3.11 or newer:
 #   make demo                              all of OwlRunner with made-up data; make demo ARGS="--json --port 8123"
 #   make test                              the tests; make test ARGS="tests/cli -x"
+#   make browser                           the tests of the pages in a real browser; needs chromium and npm
 # Besides: make check (linters, types, layers, tests), lint, types, bench (speed, beside peers; half an hour), clean.
 
 VENV := .venv
@@ -8,6 +9,9 @@ BIN := $(VENV)/bin
 # One stamp for each set of packages: they are installed anew only when pyproject.toml has changed.
 FOR_DEMO := $(VENV)/installed-embedded
 FOR_TEST := $(VENV)/installed-dev
+FOR_BROWSER := $(VENV)/installed-browser
+AXE := build/axe-core/package/axe.min.js
+AXE_VERSION := 4.14.1
 FOR_BENCH := $(VENV)/installed-bench
 # Progress of installing goes to standard error: what `make demo ARGS=--json` prints is read by programs.
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
@@ -16,7 +20,7 @@ ARGS ?=
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check static lint types layers docstrings clean
+.PHONY: help demo test browser bench check static lint types layers docstrings clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -27,6 +31,9 @@ demo: $(FOR_DEMO)
 
 test: $(FOR_TEST)
 	@exec $(BIN)/pytest $(ARGS)
+
+browser: $(FOR_BROWSER) $(AXE)
+	@exec $(BIN)/pytest tests/browser $(ARGS)
 
 bench: $(FOR_BENCH)
 	@exec $(BIN)/python -m tests.benchmarks $(ARGS)
@@ -62,6 +69,16 @@ $(FOR_BENCH): pyproject.toml | $(BIN)/python
 	@echo "installing what the benchmarks need" >&2
 	@$(PIP) install --editable '.[bench]' >&2
 	@touch $(FOR_DEMO) $(FOR_TEST) $@
+
+$(FOR_BROWSER): pyproject.toml | $(BIN)/python
+	@echo "installing what drives a browser" >&2
+	@$(PIP) install --editable '.[browser]' >&2
+	@touch $(FOR_DEMO) $(FOR_TEST) $@
+
+# Its rules are what pages are checked by; nothing of it is ever served.
+$(AXE):
+	@mkdir -p build/axe-core
+	@cd build/axe-core && npm pack --silent axe-core@$(AXE_VERSION) >/dev/null && tar -xzf axe-core-$(AXE_VERSION).tgz package/axe.min.js
 
 # The first Python that is new enough and runs. A folder that was left half done is made anew.
 $(BIN)/python:

@@ -59,13 +59,15 @@ class Session:
     def __init__(self, connection: TrioConnection) -> None:
         self.connection = connection
 
-    async def rows(self, name: str, params: Params | None = None) -> list[tuple[Any, ...]]:
+    async def rows(self, name: str, params: Params | None = None, *, plan_anew: bool = False) -> list[tuple[Any, ...]]:
         """Run the query ``sql/<name>.sql`` and return its rows.
+
+        ``plan_anew`` is for a query whose best way depends on what it is asked for: its plan knows the parameters.
 
         Raises DatabaseUnavailable and StatementFailed.
         """
         with mapped_errors():
-            cursor = await self.connection.execute(query(name), params)
+            cursor = await self.connection.execute(query(name), params, prepare=False if plan_anew else None)
             # Not ``description``: to make it takes longer than to read a short answer.
             answer = cursor.pgresult
             return await cursor.fetchall() if answer is not None and answer.nfields else []
@@ -175,10 +177,10 @@ class Database:
         finally:
             self._room.release()
 
-    async def rows(self, name: str, params: Params | None = None) -> list[tuple[Any, ...]]:
+    async def rows(self, name: str, params: Params | None = None, *, plan_anew: bool = False) -> list[tuple[Any, ...]]:
         """Run one query on a borrowed connection."""
         async with self.session() as session:
-            return await session.rows(name, params)
+            return await session.rows(name, params, plan_anew=plan_anew)
 
     async def row(self, name: str, params: Params | None = None) -> tuple[Any, ...] | None:
         """Run one query on a borrowed connection and return its first row, or None."""

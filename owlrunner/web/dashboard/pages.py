@@ -1,11 +1,13 @@
 """This is the room for which pages there are, and for what all of them have in common: headers, errors, words for templates."""
 
+import gzip
 from urllib.parse import quote
 
 from quart import Blueprint, Quart, Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from owlrunner.errors import OwlRunnerError, Unauthenticated
+from owlrunner.version import VERSION
 from owlrunner.web.api import Api
 from owlrunner.web.dashboard import new_run, one_run, overview, runs, sign_in
 from owlrunner.web.dashboard.drawing import draw
@@ -23,7 +25,8 @@ HEADERS = {
 
 def add_pages(app: Quart, api: Api, streams: Streams) -> None:
     """Add all pages to the application."""
-    pages = Blueprint("pages", __name__, static_folder="static", static_url_path="/dashboard/static")
+    # By its version in the path, no browser mixes the scripts of two versions.
+    pages = Blueprint("pages", __name__, static_folder="static", static_url_path=f"/dashboard/static/{quote(VERSION)}")
     sign_in.add_routes(pages, api)
     overview.add_routes(pages, api, streams)
     new_run.add_routes(pages, api)
@@ -47,8 +50,18 @@ async def _unknown(rest: str) -> tuple[str, int]:  # noqa: ARG001
 
 async def _with_headers(response: Response) -> Response:
     response.headers.update(HEADERS)
-    if request.endpoint != "pages.static":
-        response.headers["Cache-Control"] = "no-store"
+    if request.endpoint == "pages.static":
+        # Pages themselves are not compressed: beside what a visitor typed they hold the keys of forms.
+        return await _compressed(response)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+async def _compressed(response: Response) -> Response:
+    response.headers["Vary"] = "Accept-Encoding"
+    if response.status_code == 200 and "gzip" in request.headers.get("Accept-Encoding", ""):
+        response.set_data(gzip.compress(await response.get_data(as_text=False), mtime=0))
+        response.headers["Content-Encoding"] = "gzip"
     return response
 
 

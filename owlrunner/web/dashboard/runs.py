@@ -78,7 +78,8 @@ class Asked:
     def link(self, path: str = "/dashboard/jobs", **changes: str) -> str:
         """A URL that asks for the same but for these; an empty text takes something away."""
         kept = {name: self.told[name] for name in KEPT if self.told.get(name)} | changes
-        return f"{path}?{urlencode({name: value for name, value in kept.items() if value})}"
+        query = urlencode({name: value for name, value in kept.items() if value})
+        return f"{path}?{query}" if query else path
 
 
 @attrs.frozen

@@ -8,7 +8,7 @@ where team_id = %(team_id)s
     and created_at >= coalesce(%(since)s::timestamptz, owl_now() - %(since_ago)s::interval, '-infinity')
     and created_at <= coalesce(%(until)s::timestamptz, owl_now() - %(until_ago)s::interval, 'infinity')
     and (%(job_type)s::text is null or job_type = %(job_type)s)
-    and (%(status)s::text is null or status = %(status)s::job_status)
+    and (%(status)s::job_status is null or status = %(status)s::job_status)
     and (%(project_id)s::uuid is null or project_id = %(project_id)s)
 order by created_at desc, id desc
 limit %(limit)s;
