@@ -7,11 +7,13 @@ import ipaddress
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 import httpx
+from httpx_sse import connect_sse
 
 from owlrunner.errors import ConfigError, OwlRunnerError
 from owlrunner.version import VERSION
@@ -157,6 +159,37 @@ class Client:
             self._sleep(pause)
             pause = min(pause * 1.25, LONGEST_PAUSE)
 
+    def follow(
+        self, team_id: str, on_outage: Callable[[OwlRunnerError], None] = lambda _: None, **filters: str | int | None
+    ) -> Iterator[Json]:
+        """Yield a team's newest runs, and from then on each one that has changed, for ever.
+
+        ``filters`` are the route's: job_type, project_id, limit. A server that goes away comes back, as a rule: that is told
+        to ``on_outage``, and endured for OUTAGE_PATIENCE.
+
+        Raises LostSight.
+        """
+        url = f"{self._endpoint}/v1/teams/{_part(team_id)}/jobs/stream"
+        query = {key: value for key, value in filters.items() if value is not None}
+        patience = _Patience(self._clock, self._sleep, on_outage)
+        last_id = ""
+        while True:
+            headers = {"last-event-id": last_id} if last_id else {}
+            try:
+                with self._translated(), connect_sse(self._http, "GET", url, params=query, headers=headers) as source:
+                    if not source.response.is_success:
+                        source.response.read()
+                        _answer(source.response)
+                    for event in source.iter_sse():
+                        patience.renew()
+                        last_id = event.id
+                        if event.event == "run":
+                            yield _run(event.json())
+                # It ended in an orderly way: the server stops, or wants to be asked anew.
+                self._sleep(FIRST_PAUSE)
+            except (Unreachable, ApiError) as error:
+                patience.endure(error)
+
     def all_logs(
         self, run_id: str, *, follow: bool = False, on_outage: Callable[[OwlRunnerError], None] = lambda _: None
     ) -> Iterator[Json]:
@@ -179,28 +212,27 @@ class Client:
 
     def _enduring(self, ask: Callable[[], Json], on_outage: Callable[[OwlRunnerError], None]) -> Json:
         """Ask until there is an answer. Only for requests that change nothing."""
-        given_up_at: float | None = None
+        patience = _Patience(self._clock, self._sleep, on_outage)
         while True:
             try:
                 return ask()
             except (Unreachable, ApiError) as error:
-                if isinstance(error, ApiError) and error.status not in PASSING:
-                    raise
-                now = self._clock()
-                given_up_at = now + OUTAGE_PATIENCE if given_up_at is None else given_up_at
-                if now >= given_up_at:
-                    raise LostSight(f"{error}; tried for {OUTAGE_PATIENCE:g} seconds") from None
-                on_outage(error)
-                wanted = error.retry_after if isinstance(error, ApiError) else None
-                self._sleep(min(wanted or 1.0, 10.0))
+                patience.endure(error)
 
     def _ask(
         self, method: str, path: str, *, query: Mapping[str, str | int] | None = None, body: Json | None = None
     ) -> Json:
         """Send one request and return the JSON object of a 2xx answer."""
-        try:
+        with self._translated():
             # Not merged by httpx's base_url, which would be one more way to lose the endpoint's own path.
             response = self._http.request(method, self._endpoint + path, params=query or None, json=body)
+        return _answer(response)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Httpx's errors as ours."""
+        try:
+            yield
         except httpx.TimeoutException:
             raise Unreachable(f"{self._endpoint}: no answer within {self._timeout:g} seconds") from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
@@ -208,7 +240,37 @@ class Client:
         except httpx.HTTPError as error:
             why = _ERRNO.sub("", str(error)) or type(error).__name__
             raise Unreachable(f"{self._endpoint} cannot be reached: {why}") from None
-        return _answer(response)
+
+
+class _Patience:
+    """How long an outage is endured."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+        on_outage: Callable[[OwlRunnerError], None],
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._on_outage = on_outage
+        self._given_up_at: float | None = None
+
+    def renew(self) -> None:
+        """The server is there."""
+        self._given_up_at = None
+
+    def endure(self, error: Unreachable | ApiError) -> None:
+        """Tell it, and wait a while. Raises the error where waiting does not help, and LostSight."""
+        if isinstance(error, ApiError) and error.status not in PASSING:
+            raise error
+        now = self._clock()
+        self._given_up_at = now + OUTAGE_PATIENCE if self._given_up_at is None else self._given_up_at
+        if now >= self._given_up_at:
+            raise LostSight(f"{error}; tried for {OUTAGE_PATIENCE:g} seconds") from None
+        self._on_outage(error)
+        wanted = error.retry_after if isinstance(error, ApiError) else None
+        self._sleep(min(wanted or 1.0, 10.0))
 
 
 def _answer(response: httpx.Response) -> Json:

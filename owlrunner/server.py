@@ -35,7 +35,7 @@ from owlrunner.storage.postgres import Database
 from owlrunner.storage.servers import Registration
 from owlrunner.version import VERSION
 from owlrunner.web.app import Application, build_app
-from owlrunner.web.dashboard import Streams
+from owlrunner.web.streams import Streams
 
 RUNTIME_CONNECTIONS = 4
 """The pool of the runtime's loops, apart from the API's: a crowd of requests must not keep outcomes from being written."""

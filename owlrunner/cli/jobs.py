@@ -7,6 +7,7 @@ from owlrunner.cli.options import Shared, api_options, format_option, pass_share
 from owlrunner.cli.printing import note, print_json, print_json_line, say
 from owlrunner.cli.run_text import log_line, run_detail, run_table
 from owlrunner.cli.trigger import trigger
+from owlrunner.cli.watching_runs import watching_runs
 from owlrunner.client import ApiError
 from owlrunner.job_run import RunStatus
 
@@ -43,6 +44,30 @@ def list_runs(shared: Shared, /, team_id: str | None, **filters: str | int | Non
     say(run_table(page["job_runs"]) if page["job_runs"] else "No job runs found")
     if page["has_more"]:
         say(f"More results available. Use --cursor '{page['cursor']}'")
+
+
+@jobs.command()
+@click.option("--team-id", envvar="OWLRUNNER_TEAM_ID", show_envvar=True, help="Default: the API key's own team.")
+@click.option("--type", "job_type", help="Runs of this job type alone.")
+@click.option("--project-id", help="Runs for this project alone.")
+@api_options
+@format_option
+@pass_shared
+@click.pass_context
+def watch(ctx: click.Context, shared: Shared, /, team_id: str | None, **filters: str | None) -> None:
+    """Watch a team's runs live, until Ctrl-C.
+
+    On a terminal it is a table that stays true; elsewhere a line for each change, and as JSON the run that has changed.
+    """
+    with open_client(shared) as client:
+        team = team_of(client, team_id)
+        with watching_runs(wants_json=shared.wants_json) as watcher:
+            try:
+                for run in client.follow(team, watcher.tell_outage, **filters):
+                    watcher.show(run)
+            except KeyboardInterrupt:
+                # The way in which it is meant to end.
+                ctx.exit(130)
 
 
 @jobs.command()

@@ -20,6 +20,8 @@ from owlrunner.web import inputs, rendering
 from owlrunner.web.auth import token_cookie
 from owlrunner.web.exchange import Answer, Request, encode
 from owlrunner.web.login_codes import mail_code
+from owlrunner.web.streams import Streams
+from owlrunner.web.watched_runs import WatchedRuns
 from owlrunner.web.wire import (
     AgentLoginAnswer,
     CancelAnswer,
@@ -52,6 +54,7 @@ class Api:
     config: Config
     missing: Callable[[], Collection[str]]
     """Names what the server lacks besides the database; nothing when it is ready."""
+    streams: Streams
     job_types: bytes
     """The answer of ``/v1/job-types``: the catalog never changes."""
     openapi: bytes
@@ -70,6 +73,21 @@ async def list_runs(api: Api, request: Request) -> Answer:
     before, limit = inputs.run_cursor(query.cursor), inputs.clamped(query.limit, 50, 200)
     page = await api.jobs.page(request.caller.actor, as_uuid(request.path["teamId"]), filters, before, limit)
     return _ok(rendering.run_page(page))
+
+
+async def stream_runs(api: Api, request: Request) -> Answer:
+    """Answer with a team's runs as they change."""
+    query: inputs.StreamQuery = request.query
+    filters = Filters(job_type=query.job_type, project_id=query.project_id or None)
+    watched = WatchedRuns(
+        api.jobs,
+        request.caller.actor,
+        as_uuid(request.path["teamId"]),
+        filters=filters,
+        limit=inputs.clamped(query.limit, 50, 200),
+        last_event_id=request.last_event_id,
+    )
+    return Answer(200, b"", stream=await api.streams.open(watched.look))
 
 
 async def trigger_run(api: Api, request: Request) -> Answer:

@@ -17,12 +17,13 @@ from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
 from owlrunner.storage.wakeups import Bell
 from owlrunner.web.api import Api
-from owlrunner.web.dashboard import Streams, add_pages
+from owlrunner.web.dashboard import add_pages
 from owlrunner.web.dispatch import Dispatcher
 from owlrunner.web.errors import error_answer, no_route
 from owlrunner.web.exchange import MAX_BODY, Answer
 from owlrunner.web.openapi import job_types_document, openapi_document
 from owlrunner.web.routes import ROUTES
+from owlrunner.web.streams import Streams
 
 
 class Connection(TrioASGIHTTPConnection):
@@ -64,7 +65,7 @@ def build_app(
     """Return the ASGI application: the API, and a Quart application to which pages can be added.
 
     ``missing`` names what the server lacks besides the database, for ``/ready``; it is asked often and must not block.
-    Without ``streams`` from outside, which are woken and ended there, pages look by themselves whether something has changed.
+    Without ``streams`` from outside, which are woken and ended there, they look by themselves whether something has changed.
     ``streams`` are woken and ended from outside; without, they look by themselves and go on as long as somebody listens.
     """
     triggerable = jobs.catalog.of_scope(Scope.PROJECT)
@@ -74,6 +75,7 @@ def build_app(
         mailer=mailer,
         config=config,
         missing=missing,
+        streams=streams or Streams(Bell(), trio.Event()),
         job_types=job_types_document(triggerable),
         openapi=openapi_document(ROUTES, triggerable),
     )
@@ -82,7 +84,7 @@ def build_app(
     # A path is served as it is, or not at all: no redirects.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    add_pages(app, api, streams or Streams(Bell(), trio.Event()))
+    add_pages(app, api)
     app.register_error_handler(404, _not_found)
     app.register_error_handler(405, _not_found)
     app.register_error_handler(Exception, _crashed)

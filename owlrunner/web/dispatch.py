@@ -14,7 +14,18 @@ from owlrunner.errors import InvalidRequest, PermissionDenied, Unauthenticated
 from owlrunner.web.api import Api
 from owlrunner.web.auth import credential_of
 from owlrunner.web.errors import error_answer
-from owlrunner.web.exchange import Answer, ClientGone, Header, Request, json_body, linger, read_body, send_answer
+from owlrunner.web.exchange import (
+    Answer,
+    ClientGone,
+    Header,
+    Request,
+    header,
+    json_body,
+    linger,
+    read_body,
+    send_answer,
+    send_stream,
+)
 from owlrunner.web.inputs import query_texts, typed, unquoted
 from owlrunner.web.routes import Auth, Route
 
@@ -99,7 +110,9 @@ class Dispatcher:
             return True
         except Exception as error:  # noqa: BLE001 - the table knows what is expected, and logs the rest
             answer = error_answer(error, f"{method} {_pattern(found, method)}")
-        if read:
+        if answer.stream is not None:
+            await send_stream(scope, receive, send, answer.stream)
+        elif read:
             await send_answer(scope, send, answer)
         else:
             # What is left of the body stands in the way of the next request.
@@ -119,6 +132,7 @@ class Dispatcher:
             body=body,
             known=caller,
             credential=credential,
+            last_event_id=_last_event_id(scope) if route.streams else "",
         )
         return await route.handler(self._api, request)
 
@@ -134,6 +148,10 @@ class Dispatcher:
         if route.auth is Auth.USER and not isinstance(caller.actor, UserActor):
             raise PermissionDenied(route.users_only)
         return caller, credential
+
+
+def _last_event_id(scope: HTTPScope) -> str:
+    return (header(scope, b"last-event-id") or b"").decode("latin-1")
 
 
 def _query(route: Route, query_string: bytes) -> object:

@@ -1,7 +1,8 @@
 """This is the room for one exchange over ASGI: the request as its handler sees it, its body, and the answer."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
+from typing import Any, NamedTuple, cast
 
 import attrs
 import msgspec
@@ -25,6 +26,14 @@ JSON_HEADERS = (
     (b"cache-control", b"no-store"),
 )
 
+STREAM_HEADERS = (
+    (b"content-type", b"text/event-stream"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    # A proxy in between must not gather what it gets.
+    (b"x-accel-buffering", b"no"),
+)
+
 _decode = msgspec.json.Decoder().decode
 encode = msgspec.json.Encoder().encode
 
@@ -32,11 +41,13 @@ Header = tuple[bytes, bytes]
 
 
 class Answer(NamedTuple):
-    """What goes back: a status, a JSON text, and headers besides the usual ones."""
+    """What goes back: a status, a JSON text, and headers besides the usual ones; or, after the status, a stream."""
 
     status: int
     body: bytes
     headers: tuple[Header, ...] = ()
+    stream: AsyncIterator[bytes] | None = None
+    """Server-sent events, until they end or the client has gone."""
 
 
 @attrs.frozen
@@ -51,6 +62,9 @@ class Request:
     known: Caller | None = None
     credential: str | None = attrs.field(default=None, repr=False)
     """The raw token or key, for signing out."""
+
+    last_event_id: str = ""
+    """Where a stream that was lost had come."""
 
     @property
     def caller(self) -> Caller:
@@ -149,6 +163,27 @@ async def send_answer(scope: HTTPScope, send: ASGISendCallable, answer: Answer, 
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     body = b"" if scope["method"] == "HEAD" else answer.body
     await send({"type": "http.response.body", "body": body, "more_body": not ends})
+
+
+async def send_stream(
+    scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable, stream: AsyncIterator[bytes]
+) -> None:
+    """Send events until the stream ends, or the client has hung up."""
+    await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+    async with trio.open_nursery() as nursery:
+
+        async def cancel_when_gone() -> None:
+            while (await receive())["type"] == "http.request":
+                pass
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(cancel_when_gone)
+        if scope["method"] != "HEAD":
+            async with aclosing(cast(AsyncGenerator[bytes], stream)) as events:
+                async for part in events:
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        nursery.cancel_scope.cancel()
 
 
 async def linger(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

@@ -40,6 +40,14 @@ class RunsQuery(Struct, frozen=True):
     limit: Annotated[int, Meta(description="1 to 200; 0 stands for 50")] = 0
 
 
+class StreamQuery(Struct, frozen=True):
+    """Which runs, and how many of the newest besides the active ones."""
+
+    job_type: Annotated[str, Meta(description="The name of a job type")] | None = None
+    project_id: UUID | UnsetType = UNSET
+    limit: Annotated[int, Meta(description="1 to 200; 0 stands for 50")] = 0
+
+
 class LogsQuery(Struct, frozen=True):
     """Which lines, and how many."""
 

@@ -14,7 +14,7 @@ from owlrunner.web.routes import Auth, Route, all_answers
 from owlrunner.web.wire import JobTypeBody, JobTypeList
 
 REF = "#/components/schemas/{name}"
-JSON = "application/json"
+JSON, STREAM = "application/json", "text/event-stream"
 
 
 def job_types_document(job_types: Iterable[AnyJobType]) -> bytes:
@@ -56,7 +56,10 @@ def _operation(route: Route, job_types: list[AnyJobType]) -> dict[str, Any]:
         "operationId": route.name,
         "summary": route.summary,
         "parameters": [*_path_parameters(route), *_query_parameters(route)],
-        "responses": {str(status): _response(status, shapes) for status, shapes in all_answers(route).items()},
+        "responses": {
+            str(status): _response(status, shapes, STREAM if route.streams and status == 200 else JSON)
+            for status, shapes in all_answers(route).items()
+        },
     }
     if route.permissions:
         operation["description"] = f"An API key needs {' and '.join(route.permissions)}; a user, the role admin."
@@ -88,10 +91,10 @@ def _query_parameters(route: Route) -> list[dict[str, Any]]:
     return parameters
 
 
-def _response(status: int, shapes: Iterable[type[Struct]]) -> dict[str, Any]:
+def _response(status: int, shapes: Iterable[type[Struct]], media: str) -> dict[str, Any]:
     shapes = list(shapes)
     description = " ".join(" ".join((shape.__doc__ or "").split()) for shape in shapes)
-    response: dict[str, Any] = {"description": description, "content": {JSON: {"schema": _one_of(shapes)}}}
+    response: dict[str, Any] = {"description": description, "content": {media: {"schema": _one_of(shapes)}}}
     if status in {429, 503}:
         response["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
     return response

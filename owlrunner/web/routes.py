@@ -37,6 +37,8 @@ class Route:
     """What an API key is told where only users may go."""
     query: type[Struct] | None = None
     body: type[Struct] | None = None
+    streams: bool = False
+    """Whether success is a stream of server-sent events, each with the shape as its data."""
     answers: Mapping[int, tuple[type[Struct], ...]]
     """The shapes that the handler may answer with; what is common to all routes stands in ``all_answers``."""
 
@@ -74,6 +76,16 @@ ROUTES: tuple[Route, ...] = (
         permissions=(READ,),
         query=inputs.RunsQuery,
         answers={200: (wire.RunPage,)},
+    ),
+    Route(
+        method="GET",
+        path="/v1/teams/{teamId}/jobs/stream",
+        summary="Follow a team's runs as they change: an event `run` for each change, resumed by `Last-Event-ID`",
+        handler=api.stream_runs,
+        permissions=(READ,),
+        query=inputs.StreamQuery,
+        streams=True,
+        answers={200: (wire.OneRun,), 429: (wire.Error,)},
     ),
     Route(
         method="POST",

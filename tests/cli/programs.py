@@ -2,7 +2,9 @@
 
 import json
 import os
+import pty
 import queue
+import select
 import signal
 import subprocess
 import sys
@@ -154,3 +156,33 @@ def sentence(text: str) -> str:
     assert text.endswith("\n")
     assert text.count("\n") == 1
     return text.removeprefix("Error: ").rstrip("\n")
+
+
+class Screen:
+    """A terminal with a program on it."""
+
+    def __init__(self, env: dict[str, str], *arguments: str) -> None:
+        self._ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            [*OWLRUNNER, *arguments],
+            env=environment(TERM="xterm", COLUMNS="250", LINES="40", PYTHONPATH=str(HERE.parents[1]), **env),
+            cwd=HERE,
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=subprocess.PIPE,
+        )
+        os.close(theirs)
+        self._seen = b""
+
+    def shows(self, text: str) -> None:
+        """Wait until it has shown a text."""
+        while text.encode() not in self._seen:
+            assert select.select([self._ours], [], [], PATIENCE)[0], self._seen
+            self._seen += os.read(self._ours, 65_536)
+
+    def end(self) -> tuple[int, bytes]:
+        """Press Ctrl-C, and return exit status and standard error."""
+        self.process.send_signal(signal.SIGINT)
+        _, err = self.process.communicate(timeout=PATIENCE)
+        os.close(self._ours)
+        return self.process.returncode, err

@@ -5,11 +5,6 @@ What only looks is asked in this process, which is faster; what is waited for, i
 
 import io
 import json
-import os
-import pty
-import select
-import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
@@ -26,7 +21,7 @@ from owlrunner.cli.live_text import PAUSE, keep_drawing
 from owlrunner.cli.system_trigger import until_ended
 from owlrunner.client import LostSight
 from owlrunner.errors import DatabaseUnavailable
-from tests.cli.programs import HERE, OWLRUNNER, PATIENCE, Demo, Program, environment, sentence
+from tests.cli.programs import HERE, Demo, Program, Screen, sentence
 
 PLUGINS = {"OWLRUNNER_SERVER__PLUGINS": '["tests.cli.cli_jobs"]'}
 NOBODY = "11111111-1111-4111-8111-111111111111"
@@ -323,36 +318,6 @@ def test_an_old_database_is_one_sentence(empty_database_url: str) -> None:
     status, _, err = system("runs", env={"DATABASE_URL": empty_database_url})
     assert status == 1
     assert "owlrunner migrate" in sentence(err)
-
-
-class Screen:
-    """A terminal with a program on it."""
-
-    def __init__(self, env: dict[str, str], *arguments: str) -> None:
-        self._ours, theirs = pty.openpty()
-        self.process = subprocess.Popen(
-            [*OWLRUNNER, *arguments],
-            env=environment(TERM="xterm", COLUMNS="250", LINES="40", PYTHONPATH=str(HERE.parents[1]), **env),
-            cwd=HERE,
-            stdin=subprocess.DEVNULL,
-            stdout=theirs,
-            stderr=subprocess.PIPE,
-        )
-        os.close(theirs)
-        self._seen = b""
-
-    def shows(self, text: str) -> None:
-        """Wait until it has shown a text."""
-        while text.encode() not in self._seen:
-            assert select.select([self._ours], [], [], PATIENCE)[0], self._seen
-            self._seen += os.read(self._ours, 65_536)
-
-    def end(self) -> tuple[int, bytes]:
-        """Press Ctrl-C, and return exit status and standard error."""
-        self.process.send_signal(signal.SIGINT)
-        _, err = self.process.communicate(timeout=PATIENCE)
-        os.close(self._ours)
-        return self.process.returncode, err
 
 
 @pytest.fixture

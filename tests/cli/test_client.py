@@ -1,5 +1,6 @@
 """The HTTP API as Python calls, against a server that answers as each test says."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -185,3 +186,42 @@ def test_loopback_needs_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     ask: Callable[[str], object] = lambda endpoint: Client(endpoint, "owl_agent_x").whoami()  # noqa: E731
     with pytest.raises(Unreachable, match=r"127\.0\.0\.1:2 cannot be reached"):
         ask("http://127.0.0.1:2")
+
+
+def stream(*events: str) -> httpx.Response:
+    """The answer that tells events, and ends."""
+    return httpx.Response(200, text="".join(events), headers={"content-type": "text/event-stream"})
+
+
+def told(run_id: str, *, identity: str = "") -> str:
+    """An event that a run has changed."""
+    first = f"id: {identity}\n" if identity else ""
+    return f'event: run\n{first}data: {{"job_run": {{"id": "{run_id}", "status": "running"}}}}\n\n'
+
+
+def test_a_stream_that_ends_goes_on_where_it_was() -> None:
+    """Following a team asks anew from the last event on, passes over what is no run, and endures an outage."""
+    script = Script(
+        stream("retry: 2000\n\n", told("a"), told("b", identity="x1"), ": nothing new\n\n"),
+        httpx.ConnectError("refused"),
+        httpx.Response(503, json={"error": "no database"}),
+        stream(told("c", identity="x2"), "event: over\ndata:\n\n"),
+        httpx.Response(403, json={"error": "Missing permission: jobs:read"}),
+    )
+    outages: list[str] = []
+    with script.client() as client:
+        runs = client.follow("t", lambda error: outages.append(str(error)), job_type="greet", project_id=None)
+        assert [run["id"] for run in itertools.islice(runs, 3)] == ["a", "b", "c"]
+        with pytest.raises(ApiError, match="jobs:read"):
+            next(runs)
+    assert [request.headers.get("last-event-id") for request in script.requests] == [None, "x1", "x1", "x1", "x2"]
+    assert str(script.requests[0].url) == "http://owl.test/v1/teams/t/jobs/stream?job_type=greet"
+    assert len(outages) == 2
+
+
+def test_a_team_is_not_followed_for_ever_into_the_void() -> None:
+    """When the server stays away for too long, following ends with a sentence."""
+    script = Script(stream(told("a")), httpx.ConnectError("refused"))
+    with script.client() as client, pytest.raises(LostSight):
+        list(client.follow("t"))
+    assert sum(script.slept) >= OUTAGE_PATIENCE

@@ -59,7 +59,9 @@ async def _call(
     body = {"json": bodies[route.name]} if route.name in bodies else {}
     # Signing out would end the credential that the next routes are tried with.
     headers = {} if route.name == "logout" else world.auth(who)
-    return await client.request(route.method, route.path.format(**path), headers=headers, **body)
+    # A stream that is let in does not end; its headers tell enough.
+    method = "HEAD" if route.streams and expected(route, who)[0] == 200 else route.method
+    return await client.request(method, route.path.format(**path), headers=headers, **body)
 
 
 @pytest.mark.parametrize("who", [*SENTENCES, *KEYS, *USERS])
@@ -76,5 +78,5 @@ async def test_every_route_lets_in_whom_the_table_says(world: World, client: htt
         wanted[name] = expected(route, who)
         if route.name == "verify_code":
             wanted[name] = (201, None)
-        got[name] = (response.status_code, response.json().get("error"))
+        got[name] = (response.status_code, response.json().get("error") if response.content else None)
     assert got == wanted

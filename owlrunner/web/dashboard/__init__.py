@@ -1,6 +1,5 @@
 """This is the room for the pages of team admins: drawn on the server, readable without JavaScript."""
 
-from owlrunner.web.dashboard.live import Streams
 from owlrunner.web.dashboard.pages import add_pages
 
-__all__ = ["Streams", "add_pages"]
+__all__ = ["add_pages"]

@@ -5,30 +5,18 @@ and forth: with the page, with each event, and with the request for a stream. So
 server, and no server remembers anything for it.
 """
 
-import base64
-import hashlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import attrs
 import msgspec
-import trio
 from quart import Response, request
 
-from owlrunner.errors import DatabaseTrouble, OwlRunnerError, Refused, TooManyRequests
-from owlrunner.storage.wakeups import Bell
+from owlrunner.errors import OwlRunnerError
+from owlrunner.web.fingerprints import fingerprint, split
 from owlrunner.web.inputs import log_position
+from owlrunner.web.streams import CONTENT_TYPE, Sight, Streams, event
 
-ACTIVE, CALM = 1.0, 5.0
-"""Seconds between two looks: while something is active, and else. A ring is a reason to look at once."""
-BREATH = 0.4
-"""Seconds between two looks at least, however often it rings."""
-SILENCE = 15.0
-"""Seconds after which a stream that has nothing to tell says that it is alive, so that a lost connection is noticed."""
-MOST_STREAMS = 500
-BUSY_SECONDS = 30
-_PRINT = 8
-"""Characters of a fingerprint."""
 _TICKING = re.compile(r"<(\w+)[^>]*\bdata-ticking\b.*?</\1>", re.DOTALL)
 """What the browser counts on by itself: that it is another number by now is no change."""
 
@@ -49,7 +37,7 @@ class Seen:
             after = log_position(position or None)
         except OwlRunnerError:
             return cls()
-        return cls(frozenset(prints[at : at + _PRINT] for at in range(0, len(prints), _PRINT)), after)
+        return cls(split(prints), after)
 
 
 @attrs.frozen
@@ -105,82 +93,32 @@ Look = Callable[[Seen], Awaitable[View]]
 """Draws the live parts of one page, as one visitor sees it, with the lines of its log that the browser lacks."""
 
 
-class Streams:
-    """The open streams of one server."""
+async def answer(streams: Streams, look: Look) -> Response:
+    """What the request wants: a stream of changes, or, from a browser that gets no stream, what has changed.
 
-    def __init__(self, bell: Bell, stop: trio.Event) -> None:
-        self._bell = bell
-        self._stop = stop
-        self._open = 0
-
-    async def answer(self, look: Look) -> Response:
-        """What the request wants: a stream of changes, or, from a browser that gets no stream, what has changed.
-
-        Raises whatever ``look`` raises, and TooManyRequests.
-        """
-        seen = Seen.parse(request.headers.get("Last-Event-ID") or request.args.get("seen", ""))
+    Raises whatever ``look`` raises, and TooManyRequests.
+    """
+    seen = Seen.parse(request.headers.get("Last-Event-ID") or request.args.get("seen", ""))
+    if CONTENT_TYPE not in request.headers.get("Accept", ""):
         view = await look(seen)
-        if "text/event-stream" not in request.headers.get("Accept", ""):
-            change = view.beyond(seen) or Change(view.as_text, view.title, view.is_active, {}, {}, [])
-            return Response(msgspec.json.encode(change), content_type="application/json")
-        if self._open >= MOST_STREAMS:
-            raise TooManyRequests("Too many pages are open on this server", retry_after=BUSY_SECONDS)
-        # It may be asked for over a proxy, which must not gather what it gets.
-        headers = {"X-Accel-Buffering": "no"}
-        response = Response(self._events(look, seen, view), content_type="text/event-stream", headers=headers)
-        response.timeout = None
-        return response
+        change = view.beyond(seen) or Change(view.as_text, view.title, view.is_active, {}, {}, [])
+        return Response(msgspec.json.encode(change), content_type="application/json")
 
-    async def _events(self, look: Look, seen: Seen, view: View) -> AsyncIterator[bytes]:
-        self._open += 1
-        try:
-            yield b"retry: 2000\n\n"
-            last_word = trio.current_time()
-            rung = self._bell.listen()
-            while not self._stop.is_set():
-                change = view.beyond(seen)
-                if change is not None:
-                    seen = Seen.parse(change.seen)
-                    yield _event(change)
-                    last_word = trio.current_time()
-                elif trio.current_time() - last_word > SILENCE:
-                    yield b": nothing new\n\n"
-                    last_word = trio.current_time()
-                await self._wait(rung, ACTIVE if view.is_active else CALM)
-                # Listen before looking, so that no ring falls in between.
-                rung = self._bell.listen()
-                try:
-                    view = await look(seen)
-                except Refused:
-                    # Signed out, no admin any more, or the run is gone: the page itself says what.
-                    yield b"event: over\ndata:\n\n"
-                    return
-                except DatabaseTrouble:
-                    # Nothing new can be told meanwhile.
-                    view = attrs.evolve(view, lines=[])
-        finally:
-            self._open -= 1
+    async def sight() -> Sight:
+        nonlocal seen
+        view = await look(seen)
+        change = view.beyond(seen)
+        if change is None:
+            return Sight(b"", view.is_active)
+        seen = Seen.parse(change.seen)
+        return Sight(event(msgspec.json.encode(change), identity=change.seen), view.is_active)
 
-    async def _wait(self, rung: trio.Event, seconds: float) -> None:
-        """Until it is time to look again, or to stop."""
-        with trio.move_on_after(BREATH):
-            await self._stop.wait()
-            return
-        with trio.move_on_after(seconds - BREATH):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._cancel_at_stop, nursery.cancel_scope)
-                await rung.wait()
-                nursery.cancel_scope.cancel()
-
-    async def _cancel_at_stop(self, scope: trio.CancelScope) -> None:
-        await self._stop.wait()
-        scope.cancel()
-
-
-def _event(change: Change) -> bytes:
-    return b"id: %s\ndata: %s\n\n" % (change.seen.encode(), msgspec.json.encode(change))
+    # A proxy in between must not gather what it gets.
+    headers = {"X-Accel-Buffering": "no"}
+    response = Response(await streams.open(sight), content_type=CONTENT_TYPE, headers=headers)
+    response.timeout = None
+    return response
 
 
 def _fingerprint(name: str, html: str) -> str:
-    told = f"{name}\n{_TICKING.sub('', html)}".encode()
-    return base64.urlsafe_b64encode(hashlib.blake2s(told, digest_size=_PRINT * 3 // 4).digest()).decode()
+    return fingerprint(name.encode(), _TICKING.sub("", html).encode())

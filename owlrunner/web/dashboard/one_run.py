@@ -15,7 +15,7 @@ from owlrunner.storage.job_runs import LogFilter, ProgressAt, StoredLogLine
 from owlrunner.trigger_request import TriggerRequest
 from owlrunner.web.api import Api
 from owlrunner.web.dashboard.drawing import draw, draw_part
-from owlrunner.web.dashboard.live import Seen, Streams, View
+from owlrunner.web.dashboard.live import Seen, View, answer
 from owlrunner.web.dashboard.pace import Pace
 from owlrunner.web.dashboard.runs import names_of, shown
 from owlrunner.web.dashboard.visitor import Visitor, require_own_form, token_of_request, visitor, visitor_with
@@ -43,7 +43,7 @@ class Step:
     """A status, where it is the end."""
 
 
-def add_routes(pages: Blueprint, api: Api, streams: Streams) -> None:
+def add_routes(pages: Blueprint, api: Api) -> None:
     """Add them."""
 
     @pages.get("/dashboard/jobs/<run_id>")
@@ -82,7 +82,7 @@ def add_routes(pages: Blueprint, api: Api, streams: Streams) -> None:
             projects = names_of(await api.accounts.projects(who.actor, team_id)) if team_id is not None else {}
             return _view(about, shown(api, about.run, projects, who), who, lines, seen)
 
-        return await streams.answer(look)
+        return await answer(api.streams, look)
 
     @pages.post("/dashboard/jobs/<run_id>/cancel")
     async def cancel(run_id: str) -> BaseResponse:

@@ -14,7 +14,7 @@ from owlrunner.storage.job_runs import Filters
 from owlrunner.web.api import Api
 from owlrunner.web.dashboard.charts import BarChart, step_words
 from owlrunner.web.dashboard.drawing import draw, draw_part
-from owlrunner.web.dashboard.live import Seen, Streams, View
+from owlrunner.web.dashboard.live import Seen, View, answer
 from owlrunner.web.dashboard.runs import names_of, shown
 from owlrunner.web.dashboard.visitor import Visitor, token_of_request, visitor, visitor_with
 from owlrunner.web.dashboard.words import RunShown, label_of
@@ -38,7 +38,7 @@ class Past:
     told: LookBack
 
 
-def add_routes(pages: Blueprint, api: Api, streams: Streams) -> None:
+def add_routes(pages: Blueprint, api: Api) -> None:
     """Add them."""
 
     @pages.get("/dashboard")
@@ -71,7 +71,7 @@ def add_routes(pages: Blueprint, api: Api, streams: Streams) -> None:
                 remembered[:] = [await _past(api, who, team, span)]
             return await _view(api, who, team, remembered[-1])
 
-        return await streams.answer(look)
+        return await answer(api.streams, look)
 
 
 def _span(told: Mapping[str, str]) -> str:

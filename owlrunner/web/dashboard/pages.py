@@ -11,7 +11,6 @@ from owlrunner.version import VERSION
 from owlrunner.web.api import Api
 from owlrunner.web.dashboard import new_run, one_run, overview, runs, sign_in
 from owlrunner.web.dashboard.drawing import draw
-from owlrunner.web.dashboard.live import Streams
 from owlrunner.web.errors import refusal_of
 
 HEADERS = {
@@ -23,15 +22,12 @@ HEADERS = {
 }
 
 
-def add_pages(app: Quart, api: Api, streams: Streams) -> None:
+def add_pages(app: Quart, api: Api) -> None:
     """Add all pages to the application."""
     # By its version in the path, no browser mixes the scripts of two versions.
     pages = Blueprint("pages", __name__, static_folder="static", static_url_path=f"/dashboard/static/{quote(VERSION)}")
-    sign_in.add_routes(pages, api)
-    overview.add_routes(pages, api, streams)
-    new_run.add_routes(pages, api)
-    runs.add_routes(pages, api, streams)
-    one_run.add_routes(pages, api, streams)
+    for module in (sign_in, overview, new_run, runs, one_run):
+        module.add_routes(pages, api)
     pages.add_url_rule("/", view_func=_home)
     pages.add_url_rule("/dashboard/<path:rest>", view_func=_unknown)
     pages.after_request(_with_headers)

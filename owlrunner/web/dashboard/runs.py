@@ -15,7 +15,7 @@ from owlrunner.jobs import Page
 from owlrunner.storage.job_runs import Filters
 from owlrunner.web.api import Api
 from owlrunner.web.dashboard.drawing import draw, draw_part
-from owlrunner.web.dashboard.live import Seen, Streams, View
+from owlrunner.web.dashboard.live import Seen, View, answer
 from owlrunner.web.dashboard.visitor import Visitor, token_of_request, visitor, visitor_with
 from owlrunner.web.dashboard.words import RunShown, label_of, who_of
 from owlrunner.web.inputs import run_cursor
@@ -92,7 +92,7 @@ class Found:
     counts: Mapping[RunStatus, int]
 
 
-def add_routes(pages: Blueprint, api: Api, streams: Streams) -> None:
+def add_routes(pages: Blueprint, api: Api) -> None:
     """Add them."""
 
     @pages.get("/dashboard/jobs")
@@ -127,7 +127,7 @@ def add_routes(pages: Blueprint, api: Api, streams: Streams) -> None:
             who = await visitor_with(api.accounts, token)
             return _view(api, who, await _find(api, who, told))
 
-        return await streams.answer(look)
+        return await answer(api.streams, look)
 
 
 def shown(api: Api, run: JobRun, projects: Mapping[UUID, str], who: Visitor) -> RunShown:

@@ -1,0 +1,101 @@
+"""This is the room for streams of server-sent events: when to look whether something is new, and when to end.
+
+Nothing here remembers what a client has: that is for the look, which is told it by the client's last event id.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import NamedTuple
+
+import trio
+
+from owlrunner.errors import DatabaseTrouble, Refused, TooManyRequests
+from owlrunner.storage.wakeups import Bell
+
+CONTENT_TYPE = "text/event-stream"
+ACTIVE, CALM = 1.0, 5.0
+"""Seconds between two looks: while something is active, and else. A ring is a reason to look at once."""
+BREATH = 0.4
+"""Seconds between two looks at least, however often it rings."""
+SILENCE = 15.0
+"""Seconds after which a stream that has nothing to tell says that it is alive, so that a lost connection is noticed."""
+MOST_STREAMS = 500
+BUSY_SECONDS = 30
+BEGIN, ALIVE, OVER = b"retry: 2000\n\n", b": nothing new\n\n", b"event: over\ndata:\n\n"
+
+
+class Sight(NamedTuple):
+    """What a look has found."""
+
+    events: bytes
+    """What to send; nothing where nothing is new."""
+    is_active: bool
+    """Whether something will change by itself."""
+
+
+Look = Callable[[], Awaitable[Sight]]
+
+
+class Streams:
+    """The open streams of one server. ``bell`` rings when there may be something new; ``stop`` ends them all."""
+
+    def __init__(self, bell: Bell, stop: trio.Event) -> None:
+        self._bell = bell
+        self._stop = stop
+        self._open = 0
+
+    async def open(self, look: Look) -> AsyncIterator[bytes]:
+        """Look once, and return the events from then on.
+
+        A later look that is refused ends the stream with the event ``over``: the client asks anew, and is told why.
+
+        Raises whatever the first look raises, and TooManyRequests.
+        """
+        if self._open >= MOST_STREAMS:
+            raise TooManyRequests("Too many streams are open on this server", retry_after=BUSY_SECONDS)
+        rung = self._bell.listen()
+        return self._events(look, await look(), rung)
+
+    async def _events(self, look: Look, sight: Sight, rung: trio.Event) -> AsyncIterator[bytes]:
+        self._open += 1
+        try:
+            yield BEGIN
+            last_word = trio.current_time()
+            while not self._stop.is_set():
+                if sight.events or trio.current_time() - last_word > SILENCE:
+                    yield sight.events or ALIVE
+                    last_word = trio.current_time()
+                await self._wait(rung, ACTIVE if sight.is_active else CALM)
+                # Listen before looking, so that no ring falls in between.
+                rung = self._bell.listen()
+                try:
+                    sight = await look()
+                except Refused:
+                    yield OVER
+                    return
+                except DatabaseTrouble:
+                    # Nothing new can be told meanwhile.
+                    sight = Sight(b"", sight.is_active)
+        finally:
+            self._open -= 1
+
+    async def _wait(self, rung: trio.Event, seconds: float) -> None:
+        """Until it is time to look again, or to stop."""
+        with trio.move_on_after(BREATH):
+            await self._stop.wait()
+            return
+        with trio.move_on_after(seconds - BREATH):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._cancel_at_stop, nursery.cancel_scope)
+                await rung.wait()
+                nursery.cancel_scope.cancel()
+
+    async def _cancel_at_stop(self, scope: trio.CancelScope) -> None:
+        await self._stop.wait()
+        scope.cancel()
+
+
+def event(data: bytes, *, name: str = "", identity: str = "") -> bytes:
+    """One event. ``data`` is JSON, which has no line ends."""
+    lines = [b"event: " + name.encode()] if name else []
+    lines += [b"id: " + identity.encode()] if identity else []
+    return b"\n".join([*lines, b"data: " + data]) + b"\n\n"

@@ -1,0 +1,64 @@
+"""This is the room for the stream of a team's runs: which of them have changed since the client was told."""
+
+from uuid import UUID
+
+from owlrunner.actor import TeamActor
+from owlrunner.errors import NotFound
+from owlrunner.job_run import ACTIVE, JobRun, RunStatus
+from owlrunner.jobs import Jobs
+from owlrunner.storage.job_runs import Filters
+from owlrunner.web.exchange import encode
+from owlrunner.web.fingerprints import fingerprint, split
+from owlrunner.web.rendering import run_body
+from owlrunner.web.streams import Sight, event
+from owlrunner.web.wire import OneRun
+
+
+class WatchedRuns:
+    """A team's newest runs, and all that are active besides, as one client knows them."""
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        actor: TeamActor,
+        team_id: UUID | None,
+        *,
+        filters: Filters,
+        limit: int,
+        last_event_id: str,
+    ) -> None:
+        self._jobs = jobs
+        self._actor = actor
+        self._team_id = team_id
+        self._filters = filters
+        self._limit = limit
+        self._seen = split(last_event_id)
+        self._active: set[UUID] = set()
+
+    async def look(self) -> Sight:
+        """Tell what has changed, the oldest first. Raises PermissionDenied."""
+        runs = {run.id: run for run in await self._page(None)}
+        for status in ACTIVE:
+            runs |= {run.id: run for run in await self._page(status)}
+        # What was active and is in neither any more has ended meanwhile.
+        for run_id in self._active - runs.keys():
+            try:
+                runs[run_id] = await self._jobs.view(self._actor, run_id)
+            except NotFound:
+                continue
+        self._active = {run.id for run in runs.values() if run.status in ACTIVE}
+        return self._told(sorted(runs.values(), key=lambda run: (run.created_at, run.id)))
+
+    async def _page(self, status: RunStatus | None) -> list[JobRun]:
+        filters = Filters(self._filters.job_type, status, self._filters.project_id)
+        return (await self._jobs.page(self._actor, self._team_id, filters, None, self._limit)).runs
+
+    def _told(self, runs: list[JobRun]) -> Sight:
+        bodies = [encode(OneRun(run_body(run))) for run in runs]
+        prints = [fingerprint(body) for body in bodies]
+        news = [body for body, of_body in zip(bodies, prints, strict=True) if of_body not in self._seen]
+        self._seen = frozenset(prints)
+        # The id stands for all of them, so it goes with the last.
+        events = [event(body, name="run") for body in news[:-1]]
+        events += [event(body, name="run", identity="".join(prints)) for body in news[-1:]]
+        return Sight(b"".join(events), bool(self._active))

@@ -1,0 +1,228 @@
+"""Streams: what has changed is told as it changes, a lost stream goes on where it was, and each ends when it must."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+import pytest
+import trio
+
+from owlrunner.accounts import Accounts
+from owlrunner.config import Config
+from owlrunner.jobs import Jobs
+from owlrunner.storage.wakeups import Bell
+from owlrunner.web import streams
+from owlrunner.web.app import Application, build_app
+from owlrunner.web.streams import Streams
+from tests.web.web_world import CATALOG, RUNNING, World
+
+
+class Event(NamedTuple):
+    """One server-sent event."""
+
+    name: str
+    identity: str
+    data: Any
+
+
+class Listener:
+    """A client of one stream."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self._asked = False
+        self._sent, self._parts = trio.open_memory_channel[bytes](100)
+        self.gone = trio.Event()
+        self.ended = trio.Event()
+
+    async def receive(self) -> dict[str, object]:
+        """What the server hears of us: the request, and, some day, that we are gone."""
+        if not self._asked:
+            self._asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """What we hear of the server."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        else:
+            await self._sent.send(message["body"])
+
+    async def next(self) -> list[Event]:
+        """The next events that come together; comments are passed over."""
+        with trio.fail_after(10):
+            while True:
+                found = [_parsed(part) for part in (await self._parts.receive()).decode().split("\n\n") if part]
+                if events := [one for one in found if one is not None]:
+                    return events
+
+
+def _parsed(text: str) -> Event | None:
+    fields = dict(line.partition(":")[::2] for line in text.split("\n"))
+    if "data" not in fields:
+        return None
+    data = fields["data"].strip()
+    return Event(fields.get("event", "").strip(), fields.get("id", "").strip(), json.loads(data) if data else None)
+
+
+@contextlib.asynccontextmanager
+async def listening(app: Application, path: str, headers: dict[str, str], query: str = "") -> AsyncIterator[Listener]:
+    """Listen to a stream as long as the block lasts."""
+    listener = Listener()
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(b"host", b"owl.test"), *((key.encode(), value.encode()) for key, value in headers.items())],
+        "client": ("127.0.0.1", 1),
+        "server": ("owl.test", 80),
+        "extensions": {},
+        "state": {},
+    }
+
+    async def serve() -> None:
+        await app(scope, listener.receive, listener.send)  # type: ignore[arg-type]
+        listener.ended.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        yield listener
+        listener.gone.set()
+        with trio.fail_after(10):
+            await listener.ended.wait()
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look often, so that no test waits for long."""
+    monkeypatch.setattr(streams, "ACTIVE", 0.05)
+    monkeypatch.setattr(streams, "CALM", 0.05)
+    monkeypatch.setattr(streams, "BREATH", 0.02)
+
+
+@pytest.fixture
+def path(world: World) -> str:
+    """The API's stream of the team."""
+    return f"/v1/teams/{world.team.id}/jobs/stream"
+
+
+def told(events: list[Event]) -> list[tuple[str, str]]:
+    """(run, status) of each event, in order."""
+    return [(event.data["job_run"]["id"], event.data["job_run"]["status"]) for event in events]
+
+
+async def test_runs_are_told_as_they_change(world: World, path: str) -> None:
+    """First comes what there is, the oldest first, then each change; other teams' runs and the system's never."""
+    first, second = await world.run_row(**RUNNING), await world.run_row()
+    await world.run_row(team_id=world.other_team.id, project_id=world.other_project.id)
+    await world.system_run()
+    async with listening(world.app, path, world.auth("key")) as listener:
+        events = await listener.next()
+        assert [event.name for event in events] == ["run", "run"]
+        assert told(events) == [(first, "running"), (second, "pending")]
+        await world.sql('update job_runs set progress = \'{"processed": 1, "total": 2}\' where id = %(id)s', id=first)
+        (event,) = await listener.next()
+        assert event.data["job_run"]["progress"] == {"processed": 1, "total": 2}
+        await world.sql("update job_runs set status = 'completed', completed_at = now() where id = %(id)s", id=first)
+        assert told(await listener.next()) == [(first, "completed")]
+
+
+async def test_an_active_run_is_told_of_however_old(world: World, path: str) -> None:
+    """A run that is active is among them though many are newer, and its end is told, too."""
+    old = await world.run_row(**RUNNING, created_at="2026-01-01T00:00:00Z")
+    newest = ""
+    for _ in range(3):
+        newest = await world.run_row(status="failed", error="x", completed_at="2026-03-28T20:00:00Z")
+    async with listening(world.app, path, world.auth("key"), query="limit=1") as listener:
+        assert told(await listener.next()) == [(old, "running"), (newest, "failed")]
+        await world.sql("update job_runs set status = 'completed', completed_at = now() where id = %(id)s", id=old)
+        assert told(await listener.next()) == [(old, "completed")]
+
+
+async def test_a_lost_stream_goes_on_where_it_was(world: World, path: str) -> None:
+    """Who sends the last event's id is told what has changed since, and nothing else, by any server."""
+    first, second = await world.run_row(**RUNNING), await world.run_row()
+    async with listening(world.app, path, world.auth("key")) as listener:
+        last = (await listener.next())[-1].identity
+    await world.sql("update job_runs set status = 'completed', completed_at = now() where id = %(id)s", id=first)
+    async with listening(world.app, path, world.auth("key") | {"last-event-id": last}) as listener:
+        assert told(await listener.next()) == [(first, "completed")]
+    async with listening(world.app, path, world.auth("key") | {"last-event-id": "nonsense"}) as listener:
+        assert [run for run, _ in told(await listener.next())] == [first, second]
+
+
+async def test_a_ring_is_a_reason_to_look(world: World, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is triggered is told at once, not when it would be time to look."""
+    monkeypatch.setattr(streams, "CALM", 3600.0)
+    bell = Bell()
+    ears = Streams(bell, trio.Event())
+    app = build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.outbox, Config(), streams=ears)
+    await world.run_row(status="failed", error="x", completed_at="2026-03-28T20:00:00Z")
+    async with listening(app, path, world.auth("key")) as listener:
+        await listener.next()
+        run = await world.run_row()
+        bell.ring()
+        assert told(await listener.next()) == [(run, "pending")]
+
+
+async def test_a_stream_ends_with_its_server(world: World, path: str) -> None:
+    """A server that stops ends its streams by itself, at once."""
+    stop = trio.Event()
+    ears = Streams(Bell(), stop)
+    app = build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.outbox, Config(), streams=ears)
+    await world.run_row()
+    async with listening(app, path, world.auth("key")) as listener:
+        await listener.next()
+        stop.set()
+        with trio.fail_after(10):
+            await listener.ended.wait()
+
+
+async def test_a_stream_ends_with_the_right_to_it(world: World) -> None:
+    """A page's stream ends with a word when its sign-in does, so that the page can say why."""
+    page = {"cookie": f"token={world.credentials['admin']}", "accept": "text/event-stream"}
+    async with listening(world.app, "/dashboard/jobs/live", page) as listener:
+        await listener.next()
+        await world.sql("delete from user_sessions")
+        assert (await listener.next())[0].name == "over"
+        with trio.fail_after(10):
+            await listener.ended.wait()
+
+
+async def test_there_is_an_end_to_how_many(world: World, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server with as many streams as it wants says so, with a time; one that was left makes room."""
+    monkeypatch.setattr(streams, "MOST_STREAMS", 1)
+    await world.run_row()
+    async with listening(world.app, path, world.auth("key")) as first:
+        await first.next()
+        async with listening(world.app, path, world.auth("key")) as second:
+            with trio.fail_after(10):
+                await second.ended.wait()
+            assert second.status == 429
+    async with listening(world.app, path, world.auth("key")) as third:
+        assert len(await third.next()) == 1
+
+
+async def test_a_page_is_told_only_what_changed(world: World) -> None:
+    """Of a page with two runs of which one goes on, a stream tells that one's row; a duration that counts on is no change."""
+    await world.run_row(**RUNNING)
+    moving = await world.run_row(**RUNNING)
+    page = {"cookie": f"token={world.credentials['admin']}", "accept": "text/event-stream"}
+    async with listening(world.app, "/dashboard/jobs/live", page) as listener:
+        ((_, last, _),) = await listener.next()
+        await world.sql('update job_runs set progress = \'{"processed": 1, "total": 2}\' where id = %(id)s', id=moving)
+        (event,) = await listener.next()
+        assert list(event.data["parts"]) == [f"run-{moving}"]
+        assert (event.data["lists"], event.data["active"]) == ({}, True)
+    async with listening(world.app, "/dashboard/jobs/live", page | {"last-event-id": last}) as listener:
+        (event,) = await listener.next()
+        assert list(event.data["parts"]) == [f"run-{moving}"]
