@@ -2,6 +2,7 @@
 #   make demo                              all of OwlRunner with made-up data; make demo ARGS="--json --port 8123"
 #   make test                              the tests; make test ARGS="tests/cli -x"
 #   make browser                           the tests of the pages in a real browser; needs chromium and npm
+#   make pictures                          the pictures of the dashboard in docs, taken anew
 # Besides: make check (linters, types, layers, tests), lint, types, bench (speed, beside peers; half an hour), clean.
 
 VENV := .venv
@@ -20,7 +21,7 @@ ARGS ?=
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser bench check static lint types layers docstrings clean
+.PHONY: help demo test browser pictures bench check static lint types layers docstrings clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -34,6 +35,9 @@ test: $(FOR_TEST)
 
 browser: $(FOR_BROWSER) $(AXE)
 	@exec $(BIN)/pytest tests/browser $(ARGS)
+
+pictures: $(FOR_BROWSER)
+	@exec $(BIN)/python -m tests.browser.pictures
 
 bench: $(FOR_BENCH)
 	@exec $(BIN)/python -m tests.benchmarks $(ARGS)

@@ -80,7 +80,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="GET",
         path="/v1/teams/{teamId}/jobs/stream",
-        summary="Follow a team's runs as they change: an event `run` for each change, resumed by `Last-Event-ID`",
+        summary="Follow a team's runs as they change",
         handler=api.stream_runs,
         permissions=(READ,),
         query=inputs.StreamQuery,

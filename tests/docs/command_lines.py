@@ -106,6 +106,7 @@ class _Strict(argparse.ArgumentParser):
 def read_curl(arguments: list[str]) -> Curl:
     """The request, checked against the table of routes."""
     parser = _Strict(prog="curl", add_help=False, allow_abbrev=False)
+    parser.add_argument("-N", action="store_true")
     parser.add_argument("-X", dest="method")
     parser.add_argument("-H", dest="headers", action="append", default=[])
     parser.add_argument("-d", dest="body")

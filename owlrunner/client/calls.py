@@ -9,48 +9,23 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import quote, urlsplit
 
 import httpx
 from httpx_sse import connect_sse
 
+from owlrunner.client.answers import ApiError, Json, object_of, run_of
+from owlrunner.client.outages import Patience, Unreachable
 from owlrunner.errors import ConfigError, OwlRunnerError
 from owlrunner.version import VERSION
 
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 2.0
 """Seconds between two looks at a run: short at first, because many runs are short."""
-OUTAGE_PATIENCE = 120.0
-"""Seconds that a server may be away while a run is watched."""
-PASSING = frozenset({429, 502, 503, 504})
-"""Statuses that say: come back later."""
 ENDED = frozenset({"completed", "failed", "cancelled"})
 
-Json = dict[str, Any]
-
 _ERRNO = re.compile(r"^\[Errno -?\d+\] ")
-
-
-class ApiError(OwlRunnerError):
-    """The server declined. ``existing_run_id`` says which run holds the slot; ``retry_after`` is in seconds."""
-
-    def __init__(
-        self, status: int, message: str, *, existing_run_id: str | None = None, retry_after: float | None = None
-    ) -> None:
-        super().__init__(f"API error ({status}): {message}")
-        self.status = status
-        self.message = message
-        self.existing_run_id = existing_run_id
-        self.retry_after = retry_after
-
-
-class Unreachable(OwlRunnerError):
-    """The server did not answer; whether it got the request is unknown."""
-
-
-class LostSight(OwlRunnerError):
-    """A watched run's server stayed away for too long; the run may well go on."""
 
 
 class Client:
@@ -128,11 +103,11 @@ class Client:
         body: Json = {"job_type": job_type} | {key: value for key, value in optional.items() if value is not None}
         if notify:
             body["notify"] = True
-        return _run(self._ask("POST", f"/v1/teams/{_part(team_id)}/jobs/trigger", body=body))
+        return run_of(self._ask("POST", f"/v1/teams/{_part(team_id)}/jobs/trigger", body=body))
 
     def view(self, run_id: str) -> Json:
         """One run."""
-        return _run(self._ask("GET", f"/v1/jobs/{_part(run_id)}"))
+        return run_of(self._ask("GET", f"/v1/jobs/{_part(run_id)}"))
 
     def cancel(self, run_id: str) -> None:
         """Ask for a run to be cancelled; its handler ends it."""
@@ -171,7 +146,7 @@ class Client:
         """
         url = f"{self._endpoint}/v1/teams/{_part(team_id)}/jobs/stream"
         query = {key: value for key, value in filters.items() if value is not None}
-        patience = _Patience(self._clock, self._sleep, on_outage)
+        patience = Patience(self._clock, self._sleep, on_outage)
         last_id = ""
         while True:
             headers = {"last-event-id": last_id} if last_id else {}
@@ -179,12 +154,12 @@ class Client:
                 with self._translated(), connect_sse(self._http, "GET", url, params=query, headers=headers) as source:
                     if not source.response.is_success:
                         source.response.read()
-                        _answer(source.response)
+                        object_of(source.response)
                     for event in source.iter_sse():
                         patience.renew()
                         last_id = event.id
                         if event.event == "run":
-                            yield _run(event.json())
+                            yield run_of(event.json())
                 # It ended in an orderly way: the server stops, or wants to be asked anew.
                 self._sleep(FIRST_PAUSE)
             except (Unreachable, ApiError) as error:
@@ -212,7 +187,7 @@ class Client:
 
     def _enduring(self, ask: Callable[[], Json], on_outage: Callable[[OwlRunnerError], None]) -> Json:
         """Ask until there is an answer. Only for requests that change nothing."""
-        patience = _Patience(self._clock, self._sleep, on_outage)
+        patience = Patience(self._clock, self._sleep, on_outage)
         while True:
             try:
                 return ask()
@@ -226,7 +201,7 @@ class Client:
         with self._translated():
             # Not merged by httpx's base_url, which would be one more way to lose the endpoint's own path.
             response = self._http.request(method, self._endpoint + path, params=query or None, json=body)
-        return _answer(response)
+        return object_of(response)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -240,70 +215,6 @@ class Client:
         except httpx.HTTPError as error:
             why = _ERRNO.sub("", str(error)) or type(error).__name__
             raise Unreachable(f"{self._endpoint} cannot be reached: {why}") from None
-
-
-class _Patience:
-    """How long an outage is endured."""
-
-    def __init__(
-        self,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-        on_outage: Callable[[OwlRunnerError], None],
-    ) -> None:
-        self._clock = clock
-        self._sleep = sleep
-        self._on_outage = on_outage
-        self._given_up_at: float | None = None
-
-    def renew(self) -> None:
-        """The server is there."""
-        self._given_up_at = None
-
-    def endure(self, error: Unreachable | ApiError) -> None:
-        """Tell it, and wait a while. Raises the error where waiting does not help, and LostSight."""
-        if isinstance(error, ApiError) and error.status not in PASSING:
-            raise error
-        now = self._clock()
-        self._given_up_at = now + OUTAGE_PATIENCE if self._given_up_at is None else self._given_up_at
-        if now >= self._given_up_at:
-            raise LostSight(f"{error}; tried for {OUTAGE_PATIENCE:g} seconds") from None
-        self._on_outage(error)
-        wanted = error.retry_after if isinstance(error, ApiError) else None
-        self._sleep(min(wanted or 1.0, 10.0))
-
-
-def _answer(response: httpx.Response) -> Json:
-    try:
-        content = response.json()
-    except ValueError:
-        content = None
-    if response.is_success and isinstance(content, dict):
-        return content
-    if response.is_success or not isinstance(content, dict):
-        message = f"{response.reason_phrase or 'unexpected answer'}, not the JSON of an OwlRunner server"
-        raise ApiError(response.status_code, message, retry_after=_retry_after(response))
-    # Framework errors say "Bad Request" in "error", and what is wrong in "message".
-    message = content.get("message") or content.get("error") or response.reason_phrase
-    existing = content.get("existing_run_id")
-    raise ApiError(
-        response.status_code,
-        str(message),
-        existing_run_id=str(existing) if existing else None,
-        retry_after=_retry_after(response),
-    )
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    text = response.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdigit() else None
-
-
-def _run(answer: Json) -> Json:
-    run = answer.get("job_run")
-    if not isinstance(run, dict) or not {"id", "status"} <= run.keys():
-        raise ApiError(200, "the answer holds no job_run; is this an OwlRunner server?")
-    return run
 
 
 def _part(text: str) -> str:
