@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, ViewportSize, expect, sync_playwright
 
 from tests.browser import showcase_jobs
 from tests.browser.conftest import CHROMIUM
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs" / "how-to" / "use-the-dashboard"
-SIZE = {"width": 1180, "height": 760}
-PHONE = {"width": 390, "height": 780}
+SIZE = ViewportSize(width=1180, height=760)
+PHONE = ViewportSize(width=390, height=780)
 WEEK = """
 select setseed(0.42);
 insert into projects (team_id, name, slug) select %(team)s::uuid, name, lower(name) from unnest(array['Bakery', 'Bookshop']) name;
@@ -92,9 +92,9 @@ def take(context: BrowserContext, email: str) -> None:
     page.reload()
     # Enough of a curve to be seen.
     expect(page.locator("#log")).to_contain_text("page 6 of shop", timeout=60_000)
-    page.set_viewport_size({"width": SIZE["width"], "height": 1080})
+    page.set_viewport_size(ViewportSize(width=SIZE["width"], height=1080))
     page.screenshot(path=PICTURES / "run.png")
-    page.set_viewport_size(SIZE)  # type: ignore[arg-type]
+    page.set_viewport_size(SIZE)
     for name, path in (("overview", "/dashboard?span=week"), ("jobs", "/dashboard/jobs")):
         page.goto(path)
         expect(page.get_by_role("progressbar").first).to_be_visible()
@@ -106,7 +106,7 @@ def take(context: BrowserContext, email: str) -> None:
     browser = context.browser
     assert browser is not None
     state: Any = context.storage_state()
-    with browser.new_context(base_url=page.url, storage_state=state, viewport=PHONE, color_scheme="dark") as phone:  # type: ignore[arg-type]
+    with browser.new_context(base_url=page.url, storage_state=state, viewport=PHONE, color_scheme="dark") as phone:
         small = phone.new_page()
         small.goto(running)
         expect(small.get_by_role("progressbar").first).to_be_visible()
@@ -121,7 +121,7 @@ def main() -> None:
             psycopg.ClientCursor(connection).execute(WEEK, {"team": ready["team_id"]})
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            with browser.new_context(base_url=ready["url"], viewport=SIZE, color_scheme="light") as context:  # type: ignore[arg-type]
+            with browser.new_context(base_url=ready["url"], viewport=SIZE, color_scheme="light") as context:
                 take(context, ready["email"])
 
 

@@ -3,13 +3,15 @@
 import json
 import os
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.browser.site import SHOTS, Site
 
 AXE = os.environ.get("OWLRUNNER_TEST_AXE", "build/axe-core/package/axe.min.js")
+Scheme = Literal["light", "dark"]
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -31,10 +33,10 @@ def pages(site: Site) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 390)])
-def test_everybody_can_read_them(chromium: Browser, site: Site, scheme: str, width: int) -> None:
+def test_everybody_can_read_them(chromium: Browser, site: Site, scheme: Scheme, width: int) -> None:
     """No page breaks a rule of WCAG 2.2 AA that a program can check, and none is wider than its window."""
-    size = {"width": width, "height": 850}
-    with chromium.new_context(base_url=site.url, color_scheme=scheme, viewport=size, bypass_csp=True) as context:  # type: ignore[arg-type]
+    size = ViewportSize(width=width, height=850)
+    with chromium.new_context(base_url=site.url, color_scheme=scheme, viewport=size, bypass_csp=True) as context:
         context.add_cookies([site.cookie()])
         page = context.new_page()
         for name, path in pages(site).items():
