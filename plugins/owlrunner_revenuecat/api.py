@@ -171,6 +171,7 @@ class RevenueCat:
                 limited += 1
                 if limited > MOST_429:
                     raise
+                logger.info("RevenueCat asks for a pause of %.1f seconds", error.pause)
                 # The bucket is shared, so all workers wait.
                 bucket.pause(error.pause)
             except RevenueCatError as error:

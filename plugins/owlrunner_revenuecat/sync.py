@@ -52,6 +52,7 @@ async def sync_project(ctx: owlrunner.JobContext, settings: SyncSettings) -> dic
     tally = Tally(total=len(wanted), skipped_anonymous=len(everybody) - len(wanted))
     if not wanted:
         return tally.result()
+    ctx.log.info("%d users to sync; %d anonymous ones are left out", tally.total, tally.skipped_anonymous)
     ctx.progress(0, tally.total, "Starting sync...")
     saving = Saving(ctx, project_id, tally)
     async with open_revenuecat(settings, api_key) as revenuecat:
@@ -65,6 +66,7 @@ async def sync_project(ctx: owlrunner.JobContext, settings: SyncSettings) -> dic
     if run.failure is not None:
         raise run.failure
     saving.require_saved()
+    ctx.log.info("%s after %d of %d users", "cancelled" if run.cancelled else "done", tally.handled, tally.total)
     return tally.result(cancelled=run.cancelled)
 
 

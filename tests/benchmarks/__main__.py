@@ -64,6 +64,7 @@ class Round:
             self._figures.add(stage, OURS.name, **door.trigger(self._house, 3000, template=template))
         for stage, template in (("page, empty", OURS.template), ("page, history", on)):
             self._figures.add(stage, OURS.name, **over_http.pages(self._house, template, 500))
+        self._figures.add("dashboard, history", OURS.name, **over_http.first_page(self._house, on))
 
     def latency(self) -> None:
         """From a trigger to the handler, and from a cancel request to its end."""

@@ -4,7 +4,7 @@ import re
 import signal
 
 import trio
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.site import Site
 
@@ -92,6 +92,24 @@ def test_a_server_that_is_away(page: Page, site: Site) -> None:
     site.start()
     site.trigger("crowd")
     expect(page.get_by_role("row")).to_have_count(2, timeout=45_000)
+    expect(page.get_by_text("What you see may be out of date.")).to_be_hidden()
+
+
+def test_where_no_stream_gets_through(page: Page, site: Site) -> None:
+    """Behind something that lets no stream through the page asks every few seconds, and is true all the same."""
+
+    def only_questions(route: Route) -> None:
+        if "text/event-stream" in route.request.headers.get("accept", ""):
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/live*", only_questions)
+    page.goto(f"/dashboard/jobs/{site.trigger('dry')}")
+    bar = page.get_by_role("progressbar", name="Progress")
+    expect(bar).to_be_visible(timeout=30_000)
+    for _ in range(2):
+        expect(bar).not_to_have_attribute("value", bar.get_attribute("value") or "")
     expect(page.get_by_text("What you see may be out of date.")).to_be_hidden()
 
 

@@ -3,10 +3,13 @@
 import time
 import uuid
 
+import pytest
+
 from owlrunner.context import LogLine
 from owlrunner.job_run import Outcome, Progress, RunStatus
-from owlrunner.storage import attempts, servers
+from owlrunner.storage import attempts, job_runs, servers
 from owlrunner.storage.attempts import FinishedAttempt
+from owlrunner.storage.job_runs import Filters
 from owlrunner.storage.postgres import Database, Session
 from owlrunner.storage.servers import Registration
 
@@ -59,5 +62,29 @@ async def test_writes_go_by_the_ids_though_nothing_seems_to_run(database_url: st
         await session.connection.execute("select pg_stat_force_next_flush()")
         cursor = await session.connection.execute(
             "select idx_scan from pg_stat_user_indexes where indexrelname = 'job_runs_held_idx'"
+        )
+        assert await cursor.fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("status", ["running", "failed", "cancelled"])
+async def test_a_page_of_a_rare_status_does_not_read_the_history(database_url: str, status: str) -> None:
+    """However long a team's history is, its few runs of a rare status are found without going through it."""
+    async with Database(database_url, size=1) as db, db.session() as session:
+        cursor = await session.connection.execute("insert into teams (name, slug) values ('T', 't') returning id")
+        ((team,),) = await cursor.fetchall()
+        await session.connection.execute(
+            "with p as (insert into projects (team_id, name, slug) values (%s, 'P', 'p') returning id, team_id)"
+            " insert into job_runs (job_type, team_id, project_id, triggered_by, status, server_id, attempt, started_at,"
+            " completed_at) select 'x', team_id, id, 'schedule', 'completed', gen_random_uuid(), 1, now(), now()"
+            " from p, generate_series(1, 2000)",
+            [team],
+        )
+        await session.connection.execute("vacuum analyze job_runs")
+        # More often than a prepared statement is planned for its parameters.
+        for _ in range(8):
+            assert await job_runs.page(session, team, Filters(status=status), None, 50) == []
+        await session.connection.execute("select pg_stat_force_next_flush()")
+        cursor = await session.connection.execute(
+            "select seq_tup_read + idx_tup_fetch from pg_stat_user_tables where relname = 'job_runs'"
         )
         assert await cursor.fetchall() == [(0,)]

@@ -96,3 +96,17 @@ async def as_owner(world: World) -> AsyncIterator[httpx.AsyncClient]:
     async with asgi_client(world.app) as client:
         client.headers.update(world.auth("owner"))
         yield client
+
+
+@pytest.fixture
+async def browser(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser in which nobody has signed in; it follows no redirect by itself."""
+    async with asgi_client(world.app) as client:
+        yield client
+
+
+@pytest.fixture
+async def admins(world: World, browser: httpx.AsyncClient) -> httpx.AsyncClient:
+    """The browser of a team's admin."""
+    browser.cookies.set("token", world.credentials["admin"])
+    return browser

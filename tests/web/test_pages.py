@@ -1,7 +1,7 @@
 """The pages: a user signs in, sees the team's runs and nobody else's, and cancels and repeats them, without JavaScript."""
 
 import re
-from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import httpx
@@ -10,24 +10,11 @@ import pytest
 from owlrunner.accounts import Accounts
 from owlrunner.config import Config, WebConfig
 from owlrunner.jobs import Jobs
+from owlrunner.version import VERSION
 from owlrunner.web.app import build_app
 from tests.web.web_world import CATALOG, ENDED, RUNNING, World, asgi_client
 
 ORIGIN = "http://owl.test"
-
-
-@pytest.fixture
-async def browser(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser in which nobody has signed in; it follows no redirect by itself."""
-    async with asgi_client(world.app) as client:
-        yield client
-
-
-@pytest.fixture
-async def admins(world: World, browser: httpx.AsyncClient) -> httpx.AsyncClient:
-    """The browser of a team's admin."""
-    browser.cookies.set("token", world.credentials["admin"])
-    return browser
 
 
 def form_key(page: str) -> str:
@@ -226,3 +213,145 @@ async def test_what_pages_are_made_of_is_served(browser: httpx.AsyncClient) -> N
     for link in re.findall(r'(?:src|href)="([^"#]+)"', page.text):
         assert link.startswith("/")
         assert (await browser.get(link)).status_code in {200, 303}
+
+
+async def test_a_page_of_fifty_is_small(world: World, admins: httpx.AsyncClient) -> None:
+    """A first page with fifty runs, and all that it is made of, comes in 60 KB."""
+    await world.sql(
+        "insert into job_runs (job_type, team_id, project_id, triggered_by, exclusive, progress)"
+        " select 'acme_sync', %(team)s, %(project)s, 'schedule', false, '{\"processed\": 120, \"total\": 340}'"
+        " from generate_series(1, 60)",
+        team=world.team.id,
+        project=world.project.id,
+    )
+    page = await admins.get("/dashboard/jobs")
+    assert len(rows(page.text)) == 50
+    links = set(re.findall(r'(?:src|href)="(/dashboard/static/[^"]+)"', page.text))
+    folder = f"/dashboard/static/{VERSION}"
+    links |= {f"{folder}/{name}.js" for name in ("live", "dialog", "times")}
+    parts = [page, *[await admins.get(link, headers={"accept-encoding": "gzip"}) for link in links]]
+    assert {part.status_code for part in parts} == {200}
+    assert sum(part.num_bytes_downloaded for part in parts) < 60_000
+
+
+async def test_counts_stand_beside_the_statuses(world: World, admins: httpx.AsyncClient) -> None:
+    """How many runs are in which status is told for the filters, whatever status is looked at."""
+    await world.run_row(**ENDED)
+    await world.run_row(**ENDED)
+    await world.run_row(**RUNNING)
+    await world.run_row(job_type="acme_sync")
+    page = (await admins.get("/dashboard/jobs?type=crowd&status=running")).text
+    told = re.findall(r"(\w+) <span class=\"number\">(\d+)", page[page.index('id="counts"') :])
+    assert told == [
+        ("All", "3"),
+        ("Pending", "0"),
+        ("Running", "1"),
+        ("Completed", "2"),
+        ("Failed", "0"),
+        ("Cancelled", "0"),
+    ]
+
+
+async def test_what_stands_around_a_run(world: World, admins: httpx.AsyncClient) -> None:
+    """The page of a run names the server that held it, who was told, who cancelled it, and how it came along."""
+    await world.sql(
+        "insert into servers (id, name, version, job_types, capacity, started_at, lease_expires_at)"
+        " values (%(id)s, 'barn-1', '0', array['crowd'], 1, now(), now())",
+        id=RUNNING["server_id"],
+    )
+    run_id = await world.run_row(
+        **ENDED
+        | {
+            "status": "cancelled",
+            "server_id": RUNNING["server_id"],
+            "cancel_requested_at": "2026-03-28T20:00:01Z",
+            "cancelled_by": "operator",
+            "progress": '{"processed": 4, "total": 8}',
+        }
+    )
+    await world.sql(
+        "insert into job_run_progress (run_id, attempt, at, processed, total)"
+        " select %(id)s, 1, timestamptz '2026-03-28T20:00:00.5Z' + n * interval '100 ms', n, 8 from generate_series(1, 3) n",
+        id=run_id,
+    )
+    await world.sql(
+        "insert into notifications (run_id, notifier, recipient, status, settled_at)"
+        " values (%(id)s, 'email', 'ada@acme.test', 'sent', now())",
+        id=run_id,
+    )
+    page = (await admins.get(f"/dashboard/jobs/{run_id}")).text
+    for told in ("barn-1", "email to ada@acme.test: sent", "Cancel requested by the operator", "<polyline points="):
+        assert told in page
+
+
+async def test_a_log_is_narrowed(world: World, admins: httpx.AsyncClient) -> None:
+    """Level and text, whatever its case, choose among the lines; what does not exist chooses nothing away."""
+    run_id = await world.run_row(**ENDED)
+    await world.sql(
+        "insert into job_run_logs (run_id, attempt, seq, at, level, logger, message)"
+        " select %(id)s, 1, n, now(), (array['debug', 'info', 'warning', 'error'])[n], 'x', 'Line_' || n || '%%'"
+        " from generate_series(1, 4) n",
+        id=run_id,
+    )
+
+    async def lines(query: str) -> list[str]:
+        page = (await admins.get(f"/dashboard/jobs/{run_id}?{query}")).text
+        return re.findall(r'<li id="log-1-(\d)"', page)
+
+    assert await lines("") == ["1", "2", "3", "4"]
+    assert await lines("level=warning") == ["3", "4"]
+    assert await lines("level=warning&q=LINE_3") == ["3"]
+    # Neither of them stands for any other text.
+    assert await lines("q=%25") == ["1", "2", "3", "4"]
+    assert await lines("q=line%2514") == []
+    assert await lines("level=loud&q=") == ["1", "2", "3", "4"]
+
+
+async def test_the_overview(world: World, admins: httpx.AsyncClient, browser: httpx.AsyncClient) -> None:
+    """The first page tells what is running, what failed, and how long runs take; of other teams and the system it tells nothing."""
+    now = datetime.now(UTC)
+    times = {"created_at": now, "started_at": now, "completed_at": now + timedelta(seconds=4)}
+    await world.run_row(**ENDED | times)
+    await world.run_row(**ENDED | times | {"status": "failed", "error": "out of owls"})
+    running = await world.run_row(**RUNNING)
+    await world.run_row(team_id=world.other_team.id, project_id=world.other_project.id, job_type="secret")
+    await world.system_run()
+    page = (await admins.get("/dashboard")).text
+    assert "out of owls" in page
+    assert f'href="/dashboard/jobs/{running}"' in page
+    assert "1 failed, 1 running, 1 completed" in page
+    assert '<td class="number">4.0s</td>' in page
+    assert "secret" not in page
+    assert "db_pruning" not in page
+    browser.cookies.set("token", world.credentials["member"])
+    assert "You are a member of Acme" in (await browser.get("/dashboard")).text
+
+
+async def test_an_unknown_page_is_a_page(admins: httpx.AsyncClient) -> None:
+    """A path under the dashboard that leads nowhere says so to people, not in JSON."""
+    response = await admins.get("/dashboard/owls")
+    assert (response.status_code, "There is no such page" in response.text) == (404, True)
+
+
+async def test_a_browser_without_a_stream_asks(world: World, admins: httpx.AsyncClient) -> None:
+    """What has changed can be asked for, too: at first everything, then nothing until something has changed."""
+    run_id = await world.run_row(**RUNNING)
+    first = (await admins.get("/dashboard/jobs/live")).json()
+    assert set(first["parts"]) == {"counts", "nothing", f"run-{run_id}"}
+    assert first["lists"] == {"rows": [f"run-{run_id}"]}
+    again = (await admins.get("/dashboard/jobs/live", params={"seen": first["seen"]})).json()
+    assert (again["parts"], again["lists"], again["seen"]) == ({}, {}, first["seen"])
+    await world.sql("update job_runs set status = 'completed', completed_at = now() where id = %(id)s", id=run_id)
+    then = (await admins.get("/dashboard/jobs/live", params={"seen": first["seen"]})).json()
+    assert (set(then["parts"]), then["active"]) == ({"counts", f"run-{run_id}"}, False)
+
+
+async def test_streams_are_for_those_who_may_look(world: World, browser: httpx.AsyncClient) -> None:
+    """Who is not signed in is told so by status, and a member and a stranger to the team get what the page would tell them."""
+    run_id = await world.run_row(**RUNNING)
+    paths = ("/dashboard/live", "/dashboard/jobs/live", f"/dashboard/jobs/{run_id}/live")
+    assert [(await browser.get(path)).status_code for path in paths] == [401, 401, 401]
+    browser.cookies.set("token", world.credentials["member"])
+    assert [(await browser.get(path)).status_code for path in paths] == [403, 403, 403]
+    browser.cookies.set("token", world.credentials["rival"])
+    assert [(await browser.get(path)).status_code for path in paths] == [200, 200, 404]

@@ -4,6 +4,8 @@ import { showTimes } from "./times.js";
 
 const QUICK = 5_000; // milliseconds between two questions, while something is active
 const CALM = 30_000;
+const NO_ANSWER = 10_000; // how long a stream may take to begin
+const MOST_FAILURES = 2;
 const PATIENCE = 6_000; // how long a stream may be away before the page says so
 
 export function goLive(page) {
@@ -13,6 +15,8 @@ export function goLive(page) {
   let source = null;
   let timer = 0;
   let warning = 0;
+  let failures = 0; // of the stream, one after the other
+  let isLost = false; // the last question had no answer
 
   function url() {
     return `${path}${path.includes("?") ? "&" : "?"}seen=${encodeURIComponent(seen)}`;
@@ -36,31 +40,43 @@ export function goLive(page) {
   }
 
   function listen() {
+    rest();
     source = new EventSource(url());
-    source.onopen = isUpToDate;
+    // A proxy that gathers what it should pass on lets neither an answer nor an error through.
+    timer = setTimeout(ask, NO_ANSWER);
+    source.onopen = () => {
+      clearTimeout(timer);
+      failures = 0;
+      isUpToDate();
+    };
     source.onmessage = (event) => take(JSON.parse(event.data));
     source.addEventListener("over", () => location.reload());
     source.onerror = () => {
       isAway();
-      // The browser tries again by itself, unless it was refused.
-      if (source?.readyState === EventSource.CLOSED) {
-        source = null;
-        ask();
-      }
+      failures += 1;
+      // The browser tries again by itself, unless it was refused; some time we know better.
+      if (source?.readyState === EventSource.CLOSED || failures >= MOST_FAILURES) ask();
     };
   }
 
   async function ask() {
-    clearTimeout(timer);
+    rest();
+    const wasAway = isLost;
     try {
       const response = await fetch(url(), { headers: { Accept: "application/json" } });
       if ([401, 403, 404].includes(response.status)) return location.reload();
       if (!response.ok) throw new Error(response.statusText);
       take(await response.json());
+      isLost = false;
     } catch {
       isAway();
+      isLost = true;
     }
-    timer = setTimeout(() => (Math.random() < 0.3 ? listen() : ask()), active ? QUICK : CALM);
+    if (document.hidden || source) return;
+    if (wasAway && !isLost) return listen();
+    // Streams may get through by now.
+    const next = !isLost && Math.random() < 0.2 ? listen : ask;
+    timer = setTimeout(next, active || isLost ? QUICK : CALM);
   }
 
   function rest() {

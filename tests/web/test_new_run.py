@@ -1,0 +1,86 @@
+"""Starting a run from the pages: what may be started, what is said of a form that does not fit, and what comes of it."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.web.test_pages import form_key
+from tests.web.web_world import RUNNING, World, asgi_client
+
+NEW = "/dashboard/jobs/new"
+
+
+@pytest.fixture
+async def form(world: World, admins: httpx.AsyncClient) -> dict[str, Any]:
+    """What the form of a job type sends."""
+    key = form_key((await admins.get(f"{NEW}?type=acme_sync")).text)
+    return {"form_key": key, "team": "acme", "type": "acme_sync", "project": str(world.project.id), "param.pages": "2"}
+
+
+async def test_what_may_be_started(admins: httpx.AsyncClient) -> None:
+    """The job types of the project scope are offered, with what they do; those of the system are not, nor can they be asked for."""
+    page = (await admins.get(NEW)).text
+    assert re.findall(r"type=(\w+)", page) == ["acme_sync", "crowd", "steady"]
+    assert "Copy everything from Acme." in page
+    for unknown in ("db_pruning", "nothing"):
+        assert (await admins.get(f"{NEW}?type={unknown}")).status_code == 404
+
+
+async def test_a_run_is_started(world: World, admins: httpx.AsyncClient, form: dict[str, Any]) -> None:
+    """A form that fits starts a run in the user's name, with the params as JSON, and leads to its page."""
+    response = await admins.post(NEW, data=form | {"notify": "yes", "param.label": "x"})
+    assert (response.status_code, response.headers["location"][-13:]) == (303, "?note=started")
+    ((params, notify, by),) = await world.sql("select params, notify, triggered_by from job_runs")
+    assert (params, notify) == ({"pages": 2, "label": "x"}, True)
+    assert by.startswith("manual:user:")
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        ({"param.pages": "two"}, "Expected a whole number, got &#39;two&#39;"),
+        ({"param.label": "NUL \x00"}, "text with NUL characters"),
+        ({"project": "nonsense"}, "project_id: expected a uuid"),
+        ({"project": "00000000-0000-4000-8000-000000000000"}, "Project not found"),
+        ({"project": ""}, "project_id is required"),
+    ],
+)
+async def test_what_does_not_fit_is_told(
+    world: World, admins: httpx.AsyncClient, form: dict[str, Any], texts: dict[str, str], told: str
+) -> None:
+    """A form that does not fit comes back as it was filled in, with what is wrong; nothing has been started."""
+    response = await admins.post(NEW, data=form | {"param.label": "kept"} | texts)
+    assert response.status_code == 400
+    assert told in response.text
+    assert texts.get("param.label", "kept").replace("\x00", "") in response.text.replace("\x00", "")
+    assert await world.sql("select id from job_runs") == []
+
+
+async def test_another_teams_project_is_not_there(
+    world: World, admins: httpx.AsyncClient, form: dict[str, Any]
+) -> None:
+    """A project of another team cannot be worked for, and another team's form is refused."""
+    response = await admins.post(NEW, data=form | {"project": str(world.other_project.id)})
+    assert (response.status_code, "Project not found" in response.text) == (400, True)
+    assert (await admins.post(NEW, data=form | {"team": "rival"})).status_code == 403
+    assert await world.sql("select id from job_runs") == []
+
+
+async def test_what_runs_already_is_a_link(world: World, admins: httpx.AsyncClient, form: dict[str, Any]) -> None:
+    """Where the slot is taken the page says so, with a link to the run that has it."""
+    run_id = await world.run_row(job_type="acme_sync", exclusive=True, **RUNNING)
+    response = await admins.post(NEW, data=form)
+    assert response.status_code == 409
+    assert f'<a href="/dashboard/jobs/{run_id}">see the run that exists</a>' in response.text
+
+
+async def test_a_form_of_nobodys_starts_nothing(world: World, admins: httpx.AsyncClient, form: dict[str, Any]) -> None:
+    """Without the key of this sign-in, or by a member, nothing is started."""
+    assert (await admins.post(NEW, data=form | {"form_key": "0" * 64})).status_code == 403
+    async with asgi_client(world.app) as members:
+        members.cookies.set("token", world.credentials["member"])
+        assert (await members.get(NEW)).status_code == 403
+        assert (await members.post(NEW, data=form)).status_code == 403
+    assert await world.sql("select id from job_runs") == []
