@@ -15,6 +15,8 @@ from owlrunner.errors import OwlRunnerError
 
 KEPT = 200
 """How many runs are remembered."""
+WIDE = 150
+"""Columns from which on there is room for ids, which one wants to copy."""
 AROUND = 6
 """Lines of the table that are no run: title, header, rules, the line below."""
 
@@ -52,6 +54,9 @@ class LiveTable:
     def drawn(self) -> RenderableType:
         """The table as it is now."""
         table = Table(expand=True, box=None, header_style="bold", padding=(0, 1))
+        has_ids = self._console.width >= WIDE
+        if has_ids:
+            table.add_column("ID", no_wrap=True)
         for head, settings in {
             "Status": {"no_wrap": True},
             "Type": {"no_wrap": True, "ratio": 2},
@@ -67,7 +72,7 @@ class LiveTable:
             self._runs.copy().values(), key=lambda run: (str(run["created_at"]), str(run["id"])), reverse=True
         )
         for run in runs[: max(1, self._console.height - AROUND)]:
-            table.add_row(*_cells(run))
+            table.add_row(*([Text(str(run["id"]))] if has_ids else []), *_cells(run))
         active = sum(run["status"] in {"pending", "running"} for run in runs)
         below = Text(self._outage, style="yellow") if self._outage else Text(f"{active} active · Ctrl-C ends", "dim")
         return Group(table, Text(), below)

@@ -47,7 +47,7 @@ def test_the_table_says_when_it_is_out_of_date() -> None:
     for day, job_type in ((1, "older"), (2, "new\x1b[2Jer")):
         table.show(
             {
-                "id": job_type,
+                "id": f"the-id-of-{job_type}",
                 "job_type": job_type,
                 "status": "running",
                 "triggered_by": "schedule",
@@ -59,6 +59,7 @@ def test_the_table_says_when_it_is_out_of_date() -> None:
     with console.capture() as shown:
         console.print(table.drawn())
     text = shown.get()
-    assert text.index("new\\x1b[2Jer") < text.index("older")
+    assert text.index("  new\\x1b[2Jer") < text.index("  older")
     assert "counting" in text
+    assert "the-id-of-older" in text
     assert "it is gone; trying again" in text

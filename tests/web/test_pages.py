@@ -355,3 +355,22 @@ async def test_streams_are_for_those_who_may_look(world: World, browser: httpx.A
     assert [(await browser.get(path)).status_code for path in paths] == [403, 403, 403]
     browser.cookies.set("token", world.credentials["rival"])
     assert [(await browser.get(path)).status_code for path in paths] == [200, 200, 404]
+
+
+async def test_a_log_that_runs_ahead(world: World, admins: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When more lines came at once than a page takes, the newest are shown, and that some are left out."""
+    monkeypatch.setattr("owlrunner.web.dashboard.one_run.LINES", 3)
+    run_id = await world.run_row(**RUNNING)
+    insert = (
+        "insert into job_run_logs (run_id, attempt, seq, at, level, logger, message)"
+        " select %(id)s, 1, n, now(), 'info', 'x', 'y' from generate_series(%(first)s::int, %(last)s::int) n"
+    )
+    await world.sql(insert, id=run_id, first=1, last=2)
+    path = f"/dashboard/jobs/{run_id}/live"
+    first = (await admins.get(path)).json()
+    await world.sql(insert, id=run_id, first=3, last=4)
+    second = (await admins.get(path, params={"seen": first["seen"]})).json()
+    await world.sql(insert, id=run_id, first=5, last=9)
+    third = (await admins.get(path, params={"seen": second["seen"]})).json()
+    told = [[name for name, _ in one["lines"]] for one in (first, second, third)]
+    assert told == [["log-1-1", "log-1-2"], ["log-1-3", "log-1-4"], ["gap-1-7", "log-1-7", "log-1-8", "log-1-9"]]

@@ -49,24 +49,21 @@ def add_routes(pages: Blueprint, api: Api) -> None:
     @pages.get("/dashboard/jobs/<run_id>")
     async def one_run(run_id: str) -> str:
         who = await visitor(api.accounts)
-        about = await api.jobs.about(who.actor, _uuid(run_id))
-        run = about.run
         wanted = _wanted_lines(request.args)
-        lines = await api.jobs.newest_lines(who.actor, run.id, wanted, (0, 0), LINES)
+        run, view = await _find(api, who, _uuid(run_id), wanted, Seen())
         team = who.team_of(run.team_id)
-        projects = names_of(await api.accounts.projects(who.actor, run.team_id)) if run.team_id is not None else {}
         return draw(
             "run",
             who=who,
             team=team.team if team is not None else None,
             here="jobs",
             run=run,
-            view=_view(about, shown(api, run, projects, who), who, lines, Seen()),
+            view=view,
             live=f"/dashboard/jobs/{run.id}/live?{request.query_string.decode()}",
             wanted=wanted,
             least=request.args.get("level", ""),
             levels=LEVELS[1:],
-            is_cut=len(lines) == LINES,
+            is_cut=len(view.lines) == LINES,
             note=NOTES.get(request.args.get("note", "")),
         )
 
@@ -76,11 +73,7 @@ def add_routes(pages: Blueprint, api: Api) -> None:
 
         async def look(seen: Seen) -> View:
             who = await visitor_with(api.accounts, token)
-            about = await api.jobs.about(who.actor, identity)
-            lines = await api.jobs.newest_lines(who.actor, identity, wanted, seen.position, LINES)
-            team_id = about.run.team_id
-            projects = names_of(await api.accounts.projects(who.actor, team_id)) if team_id is not None else {}
-            return _view(about, shown(api, about.run, projects, who), who, lines, seen)
+            return (await _find(api, who, identity, wanted, seen))[1]
 
         return await answer(api.streams, look)
 
@@ -126,6 +119,16 @@ def _wanted_lines(told: Mapping[str, str]) -> LogFilter:
     return LogFilter(levels, told.get("q", "").replace("\x00", "").strip()[:LONGEST_SEARCH])
 
 
+async def _find(api: Api, who: Visitor, run_id: UUID, wanted: LogFilter, seen: Seen) -> tuple[JobRun, View]:
+    """The run and its page's live parts, with the lines of its log that the browser lacks."""
+    about = await api.jobs.about(who.actor, run_id)
+    # Looked at after the run: what an ended run has logged is all there.
+    lines = await api.jobs.newest_lines(who.actor, run_id, wanted, seen.position, LINES)
+    team_id = about.run.team_id
+    projects = names_of(await api.accounts.projects(who.actor, team_id)) if team_id is not None else {}
+    return about.run, _view(about, shown(api, about.run, projects, who), who, lines, seen)
+
+
 def _view(about: AboutRun, one: RunShown, who: Visitor, lines: list[StoredLogLine], seen: Seen) -> View:
     run = about.run
     pace = Pace.of(run.started_at, about.pace, _latest(one)) if run.started_at is not None else None
@@ -141,9 +144,21 @@ def _view(about: AboutRun, one: RunShown, who: Visitor, lines: list[StoredLogLin
             "about": draw_part("about", one, about.server),
             "told": draw_part("told", run, about.notifications),
         },
-        lines=[(name, draw_part("line", name, line)) for line in lines for name in [f"log-{line.attempt}-{line.seq}"]],
+        lines=_drawn(lines, seen),
         position=last,
     )
+
+
+def _drawn(lines: list[StoredLogLine], seen: Seen) -> list[tuple[str, str]]:
+    """Lines of the log as parts. Where more came at once than fit, something may be missing before them."""
+    drawn = []
+    if len(lines) == LINES and seen.position != (0, 0):
+        name = f"gap-{lines[0].attempt}-{lines[0].seq}"
+        drawn.append((name, draw_part("gap", name)))
+    for line in lines:
+        name = f"log-{line.attempt}-{line.seq}"
+        drawn.append((name, draw_part("line", name, line)))
+    return drawn
 
 
 def _latest(one: RunShown) -> ProgressAt | None:
