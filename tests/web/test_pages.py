@@ -374,3 +374,24 @@ async def test_a_log_that_runs_ahead(world: World, admins: httpx.AsyncClient, mo
     third = (await admins.get(path, params={"seen": second["seen"]})).json()
     told = [[name for name, _ in one["lines"]] for one in (first, second, third)]
     assert told == [["log-1-1", "log-1-2"], ["log-1-3", "log-1-4"], ["gap-1-7", "log-1-7", "log-1-8", "log-1-9"]]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/dashboard?team=%00&span=%ff", 403),
+        ("/dashboard/jobs?type=%00&status=%00&project=%00&span=%00", 200),
+        ("/dashboard/jobs?cursor=%00", 400),
+        ("/dashboard/jobs?cursor=9999-12-31T23:59:59.999Z|00000000-0000-4000-8000-000000000000", 200),
+        ("/dashboard/jobs/live?seen=%00~99999999999.1", 200),
+        ("/dashboard/jobs/%00", 400),
+        ("/dashboard/jobs/%ff/live", 400),
+        ("/dashboard/jobs/new?type=%00", 404),
+        ("/dashboard/jobs/{run}?q=%00&level=%00&note=%00", 200),
+        ("/dashboard/jobs/{run}/live?seen=~9999999999.9999999999&q=%ed%a0%80", 200),
+    ],
+)
+async def test_nonsense_in_a_url_is_no_crash(world: World, admins: httpx.AsyncClient, path: str, status: int) -> None:
+    """Whatever somebody types into a URL, they get a page, or a sentence that says what is wrong."""
+    run_id = await world.run_row(**RUNNING)
+    assert (await admins.get(path.format(run=run_id))).status_code == status

@@ -47,7 +47,8 @@ class Asked:
     @property
     def job_type(self) -> str | None:
         """The name of a job type."""
-        return self.told.get("type") or None
+        # NUL is in no name, and PostgreSQL takes no text that has one.
+        return self.told.get("type", "").replace("\x00", "") or None
 
     @property
     def project_id(self) -> UUID | None:
