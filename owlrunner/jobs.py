@@ -24,7 +24,7 @@ from owlrunner.job_run import JobRun, RunStatus
 from owlrunner.job_type import AnyJobType, Scope
 from owlrunner.plugins import Catalog
 from owlrunner.storage import job_runs, overview
-from owlrunner.storage.job_runs import Cursor, Filters, LogFilter, NewRun, ProgressAt, StoredLogLine
+from owlrunner.storage.job_runs import Cursor, EarlierAttempt, Filters, LogFilter, NewRun, ProgressAt, StoredLogLine
 from owlrunner.storage.overview import Activity, StoredNotification, Typical
 from owlrunner.storage.postgres import Database
 from owlrunner.trigger_request import TriggerRequest, checked_due, checked_params, checked_project
@@ -61,6 +61,8 @@ class AboutRun:
     notifications: list[StoredNotification]
     pace: list[ProgressAt]
     """How its last attempt came along."""
+    earlier: list[EarlierAttempt]
+    """The attempts before."""
 
 
 @attrs.frozen
@@ -218,7 +220,9 @@ class Jobs:
             run = _seen_by(actor, found.run if found is not None else None, READ)
             assert found is not None  # noqa: S101 - or there were no run
             told = await overview.list_notifications(session, MOST_NOTIFICATIONS, run_id=run_id)
-            return AboutRun(run, found.server, told, await job_runs.progress_of(session, run_id))
+            pace = await job_runs.progress_of(session, run_id)
+            earlier = await job_runs.earlier_attempts(session, run_id) if run.attempt else []
+            return AboutRun(run, found.server, told, pace, earlier)
 
     def _triggerable(self, actor: Actor, name: str | None) -> AnyJobType:
         """The job type, if the actor may trigger it by hand."""

@@ -87,6 +87,13 @@ class ProgressAt(NamedTuple):
     total: int
 
 
+class EarlierAttempt(NamedTuple):
+    """An attempt that was not the last one, and when it ended."""
+
+    attempt: int
+    at: datetime
+
+
 def run_of_row(row: Sequence[Any]) -> JobRun:
     """The run that stands in the columns of by_id.sql."""
     identity, job_type, status, *rest = row
@@ -242,3 +249,8 @@ async def newest_lines(
 async def progress_of(db: Speaks, run_id: UUID) -> list[ProgressAt]:
     """How a run's last attempt came along, in order."""
     return [ProgressAt._make(row) for row in await db.rows("progress/of_run", {"run_id": run_id})]
+
+
+async def earlier_attempts(db: Speaks, run_id: UUID) -> list[EarlierAttempt]:
+    """The attempts of a run that were followed by another, or will be, as far as they left a word in its log."""
+    return [EarlierAttempt._make(row) for row in await db.rows("logs/earlier_attempts", {"run_id": run_id})]

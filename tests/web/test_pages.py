@@ -395,3 +395,30 @@ async def test_nonsense_in_a_url_is_no_crash(world: World, admins: httpx.AsyncCl
     """Whatever somebody types into a URL, they get a page, or a sentence that says what is wrong."""
     run_id = await world.run_row(**RUNNING)
     assert (await admins.get(path.format(run=run_id))).status_code == status
+
+
+async def test_attempts_stand_in_the_life_of_a_run(world: World, admins: httpx.AsyncClient) -> None:
+    """A run that was tried more than once tells when each attempt ended, and which one goes on."""
+    run_id = await world.run_row(**RUNNING | {"attempt": 3}, max_attempts=5)
+    await world.sql(
+        "insert into job_run_logs (run_id, attempt, seq, at, level, logger, message)"
+        " select %(id)s, n, seq, timestamptz '2026-03-28T19:00:00Z' + n * interval '1 minute' + seq * interval '1 second',"
+        " 'error', 'x', 'y' from generate_series(1, 3) n, generate_series(1, 2) seq",
+        id=run_id,
+    )
+
+    async def attempts() -> list[tuple[str, str]]:
+        page = (await admins.get(f"/dashboard/jobs/{run_id}")).text
+        life = page[page.index('id="life"') : page.index('id="about"')]
+        return re.findall(
+            r'<span>(Attempt[^<]+)</span> <span class="faint"><time datetime="2026-03-28T(\S+)\.000Z">', life
+        )
+
+    failed = [("Attempt 1 did not succeed", "19:01:02"), ("Attempt 2 did not succeed", "19:02:02")]
+    assert await attempts() == [*failed, ("Attempt 3 of 5 started", "20:00:00")]
+    await world.sql("update job_runs set status = 'pending', server_id = null where id = %(id)s", id=run_id)
+    assert [text for text, _ in await attempts()] == [
+        *[text for text, _ in failed],
+        "Attempt 3 did not succeed",
+        "Attempt 3 of 5 started",
+    ]

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from owlrunner.errors import RunAlreadyActive, RunAlreadyEnded
 from owlrunner.job_run import JobRun
 from owlrunner.jobs import AboutRun
-from owlrunner.storage.job_runs import LogFilter, ProgressAt, StoredLogLine
+from owlrunner.storage.job_runs import EarlierAttempt, LogFilter, ProgressAt, StoredLogLine
 from owlrunner.trigger_request import TriggerRequest
 from owlrunner.web.api import Api
 from owlrunner.web.dashboard.drawing import draw, draw_part
@@ -40,7 +40,7 @@ class Step:
     text: str
     at: datetime
     kind: str = ""
-    """A status, where it is the end."""
+    """A status, where something ended."""
 
 
 def add_routes(pages: Blueprint, api: Api) -> None:
@@ -140,7 +140,7 @@ def _view(about: AboutRun, one: RunShown, who: Visitor, lines: list[StoredLogLin
             "head": draw_part("head", one, who.form_key),
             "progress": draw_part("progress", one, pace),
             "outcome": draw_part("outcome", run),
-            "life": draw_part("life", _steps(one)),
+            "life": draw_part("life", _steps(one, about.earlier)),
             "about": draw_part("about", one, about.server),
             "told": draw_part("told", run, about.notifications),
         },
@@ -169,10 +169,11 @@ def _latest(one: RunShown) -> ProgressAt | None:
     return ProgressAt(one.run.completed_at or one.now, progress.processed, progress.total)
 
 
-def _steps(one: RunShown) -> list[Step]:
+def _steps(one: RunShown, earlier: list[EarlierAttempt]) -> list[Step]:
     """The lifecycle, in the order in which it happened."""
     run = one.run
     steps = [Step(f"Created by {one.who}", run.created_at)]
+    steps += (Step(f"Attempt {attempt} did not succeed", at, "failed") for attempt, at in earlier)
     if run.run_at > run.created_at:
         steps.append(Step("Due again" if run.attempt else "Due", run.run_at))
     if run.started_at is not None:
