@@ -8,7 +8,7 @@ import trio
 from owlrunner.accounts import Accounts, Caller, KeyRequest, User
 from owlrunner.accounts.credentials import as_uuid
 from owlrunner.accounts.door import SESSION_SECONDS
-from owlrunner.actor import ApiKeyActor, Role, UserActor
+from owlrunner.actor import ApiKeyActor, Role, TeamActor, UserActor
 from owlrunner.config import Config
 from owlrunner.errors import DatabaseUnavailable, InvalidRequest, PermissionDenied
 from owlrunner.job_run import RunStatus
@@ -79,9 +79,14 @@ async def stream_runs(api: Api, request: Request) -> Answer:
     """Answer with a team's runs as they change."""
     query: inputs.StreamQuery = request.query
     filters = Filters(job_type=query.job_type, project_id=query.project_id or None)
+    credential = request.credential or ""
+
+    async def who() -> TeamActor:
+        return (await api.accounts.resolve(credential)).actor
+
     watched = WatchedRuns(
         api.jobs,
-        request.caller.actor,
+        who,
         as_uuid(request.path["teamId"]),
         filters=filters,
         limit=inputs.clamped(query.limit, 50, 200),

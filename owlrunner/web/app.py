@@ -65,7 +65,6 @@ def build_app(
     """Return the ASGI application: the API, and a Quart application to which pages can be added.
 
     ``missing`` names what the server lacks besides the database, for ``/ready``; it is asked often and must not block.
-    Without ``streams`` from outside, which are woken and ended there, they look by themselves whether something has changed.
     ``streams`` are woken and ended from outside; without, they look by themselves and go on as long as somebody listens.
     """
     triggerable = jobs.catalog.of_scope(Scope.PROJECT)

@@ -1,5 +1,6 @@
 """This is the room for the stream of a team's runs: which of them have changed since the client was told."""
 
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from owlrunner.actor import TeamActor
@@ -20,7 +21,7 @@ class WatchedRuns:
     def __init__(
         self,
         jobs: Jobs,
-        actor: TeamActor,
+        who: Callable[[], Awaitable[TeamActor]],
         team_id: UUID | None,
         *,
         filters: Filters,
@@ -28,7 +29,8 @@ class WatchedRuns:
         last_event_id: str,
     ) -> None:
         self._jobs = jobs
-        self._actor = actor
+        # Asked at each look: what a client may see can end while it listens.
+        self._who = who
         self._team_id = team_id
         self._filters = filters
         self._limit = limit
@@ -36,22 +38,23 @@ class WatchedRuns:
         self._active: set[UUID] = set()
 
     async def look(self) -> Sight:
-        """Tell what has changed, the oldest first. Raises PermissionDenied."""
-        runs = {run.id: run for run in await self._page(None)}
+        """Tell what has changed, the oldest first. Raises Unauthenticated and PermissionDenied."""
+        actor = await self._who()
+        runs = {run.id: run for run in await self._page(actor, None)}
         for status in ACTIVE:
-            runs |= {run.id: run for run in await self._page(status)}
+            runs |= {run.id: run for run in await self._page(actor, status)}
         # What was active and is in neither any more has ended meanwhile.
         for run_id in self._active - runs.keys():
             try:
-                runs[run_id] = await self._jobs.view(self._actor, run_id)
+                runs[run_id] = await self._jobs.view(actor, run_id)
             except NotFound:
                 continue
         self._active = {run.id for run in runs.values() if run.status in ACTIVE}
         return self._told(sorted(runs.values(), key=lambda run: (run.created_at, run.id)))
 
-    async def _page(self, status: RunStatus | None) -> list[JobRun]:
+    async def _page(self, actor: TeamActor, status: RunStatus | None) -> list[JobRun]:
         filters = Filters(self._filters.job_type, status, self._filters.project_id)
-        return (await self._jobs.page(self._actor, self._team_id, filters, None, self._limit)).runs
+        return (await self._jobs.page(actor, self._team_id, filters, None, self._limit)).runs
 
     def _told(self, runs: list[JobRun]) -> Sight:
         bodies = [encode(OneRun(run_body(run))) for run in runs]

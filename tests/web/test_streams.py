@@ -198,6 +198,26 @@ async def test_a_stream_ends_with_the_right_to_it(world: World) -> None:
             await listener.ended.wait()
 
 
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "update api_keys set deleted_at = now()",
+        "update api_keys set permissions = '[\"jobs:write\"]'",
+        "update api_keys set expires_at = now() - interval '1 second'",
+    ],
+    ids=["revoked", "not allowed any more", "expired"],
+)
+async def test_a_keys_stream_ends_with_the_key(world: World, path: str, ending: str) -> None:
+    """A stream that a key has opened does not outlive what the key may do."""
+    await world.run_row(**RUNNING)
+    async with listening(world.app, path, world.auth("key")) as listener:
+        await listener.next()
+        await world.sql(ending)
+        assert (await listener.next())[0].name == "over"
+        with trio.fail_after(10):
+            await listener.ended.wait()
+
+
 async def test_there_is_an_end_to_how_many(world: World, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server with as many streams as it wants says so, with a time; one that was left makes room."""
     monkeypatch.setattr(streams, "MOST_STREAMS", 1)
