@@ -63,6 +63,8 @@ class AboutRun:
     """How its last attempt came along."""
     earlier: list[EarlierAttempt]
     """The attempts before."""
+    lines: list[StoredLogLine]
+    """Of its log, in order."""
 
 
 @attrs.frozen
@@ -206,15 +208,13 @@ class Jobs:
         await self._visible(actor, run_id, READ)
         return await job_runs.log_page(self.db, run_id, after, limit)
 
-    async def newest_lines(
+    async def about(
         self, actor: Actor, run_id: UUID, wanted: LogFilter, after: tuple[int, int], limit: int
-    ) -> list[StoredLogLine]:
-        """Return the newest lines of a run's log after the line (attempt, seq), in order. Raises NotFound and PermissionDenied."""
-        await self._visible(actor, run_id, READ)
-        return await job_runs.newest_lines(self.db, run_id, wanted, after, limit)
+    ) -> AboutRun:
+        """Return one run with what stands around it, and the newest lines of its log after the line (attempt, seq).
 
-    async def about(self, actor: Actor, run_id: UUID) -> AboutRun:
-        """Return one run with what stands around it. Raises NotFound and PermissionDenied."""
+        Raises NotFound and PermissionDenied.
+        """
         async with self.db.session() as session:
             found = await overview.inspect_run(session, run_id)
             run = _seen_by(actor, found.run if found is not None else None, READ)
@@ -222,7 +222,9 @@ class Jobs:
             told = await overview.list_notifications(session, MOST_NOTIFICATIONS, run_id=run_id)
             pace = await job_runs.progress_of(session, run_id)
             earlier = await job_runs.earlier_attempts(session, run_id) if run.attempt else []
-            return AboutRun(run, found.server, told, pace, earlier)
+            # Looked at after the run: what an ended run has logged is all there.
+            lines = await job_runs.newest_lines(session, run_id, wanted, after, limit)
+            return AboutRun(run, found.server, told, pace, earlier, lines)
 
     def _triggerable(self, actor: Actor, name: str | None) -> AnyJobType:
         """The job type, if the actor may trigger it by hand."""

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from owlrunner.cli.printing import one_line
 from owlrunner.cli.run_text import COLOURS, duration, moment, progress_of, share, triggered_by
+from owlrunner.client import ENDED
 from owlrunner.errors import OwlRunnerError
 
 KEPT = 200
@@ -73,7 +74,7 @@ class LiveTable:
         )
         for run in runs[: max(1, self._console.height - AROUND)]:
             table.add_row(*([Text(str(run["id"]))] if has_ids else []), *_cells(run))
-        active = sum(run["status"] in {"pending", "running"} for run in runs)
+        active = sum(run["status"] not in ENDED for run in runs)
         below = Text(self._outage, style="yellow") if self._outage else Text(f"{active} active · Ctrl-C ends", "dim")
         return Group(table, Text(), below)
 

@@ -31,6 +31,12 @@ def share(processed: int, total: int) -> str:
     return f"{processed}/{total} ({100 * processed // total}%)" if total else str(processed)
 
 
+def progress_text(run: Json) -> str:
+    """How far a run has come, with its message; nothing where it told nothing."""
+    progress = progress_of(run)
+    return "" if progress is None else f"{share(*progress[:2])} {progress[2]}".rstrip()
+
+
 def status_text(run: Json) -> str:
     """A status in its colour."""
     return click.style(str(run["status"]), fg=COLOURS.get(str(run["status"])))
@@ -81,9 +87,7 @@ def run_detail(run: Json, further: Mapping[str, str] | None = None) -> str:
         "Project ID": run.get("project_id") or MISSING,
     }
     facts |= further or {}
-    progress = progress_of(run)
-    if progress is not None:
-        facts["Progress"] = share(*progress[:2]) + (f" {progress[2]}" if progress[2] else "")
+    facts["Progress"] = progress_text(run) or MISSING
     lines = [click.style(one_line(str(run["job_type"])), bold=True)]
     lines += [f"{caption + ':':<12}{text}" for caption, text in facts.items() if text != MISSING]
     if run.get("error"):

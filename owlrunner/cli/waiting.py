@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import click
 
-from owlrunner.cli.run_text import progress_of, share
+from owlrunner.cli.run_text import progress_text
 from owlrunner.client import Client
 from owlrunner.errors import OwlRunnerError
 
@@ -64,9 +64,7 @@ class _PlainLines:
         self._last = ""
 
     def show(self, run: Json) -> None:
-        progress = progress_of(run)
-        told = "" if progress is None else f" {share(*progress[:2])} {progress[2]}"
-        self._tell(f"{run['status']}{told}".rstrip())
+        self._tell(f"{run['status']} {progress_text(run)}".rstrip())
 
     def tell_outage(self, error: OwlRunnerError) -> None:
         self._tell(f"{error}; trying again")

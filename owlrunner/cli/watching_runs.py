@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from owlrunner.cli.printing import note, one_line, print_json_line, say
-from owlrunner.cli.run_text import moment, progress_of, share
+from owlrunner.cli.run_text import moment, progress_text
 from owlrunner.cli.waiting import Watcher
 from owlrunner.errors import OwlRunnerError
 
@@ -42,7 +42,5 @@ class _Lines:
 
 
 def _line(run: Mapping[str, Any]) -> str:
-    progress = progress_of(run)
-    told = "" if progress is None else f" {share(*progress[:2])} {progress[2]}".rstrip()
     at = moment(run.get("completed_at") or run.get("started_at") or run.get("created_at"))
-    return f"{at} {run['id']} {run['status']:<9} {one_line(str(run['job_type']))}{told}"
+    return f"{at} {run['id']} {run['status']:<9} {one_line(str(run['job_type']))} {progress_text(run)}".rstrip()

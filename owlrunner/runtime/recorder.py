@@ -95,9 +95,7 @@ class Recorder:
 
     def ended(self, attempt: Attempt, outcome: Outcome) -> None:
         """The attempt has ended: its outcome is written as soon as the database takes it."""
-        self._attempts.pop(attempt.ctx, None)
-        self._keeping.pop(attempt.ctx, None)
-        self._dirty.pop(attempt.ctx, None)
+        self.forget(attempt)
         run_id, number = attempt.ctx.run_id, attempt.ctx.attempt
         # Stored before the outcome: afterwards the run is not ours any more.
         self._lines += (_Line(attempt.server_id, run_id, number, line) for line in attempt.ctx.take_log_lines())

@@ -1,8 +1,8 @@
 """This is the room for one exchange over ASGI: the request as its handler sees it, its body, and the answer."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import attrs
 import msgspec
@@ -11,6 +11,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
 from owlrunner.accounts import Caller
 from owlrunner.errors import InvalidRequest
+from owlrunner.web import streams
 
 MAX_BODY = 1024 * 1024
 BODY_PATIENCE = 60.0
@@ -26,13 +27,7 @@ JSON_HEADERS = (
     (b"cache-control", b"no-store"),
 )
 
-STREAM_HEADERS = (
-    (b"content-type", b"text/event-stream"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-    # A proxy in between must not gather what it gets.
-    (b"x-accel-buffering", b"no"),
-)
+STREAM_HEADERS = tuple((name.lower().encode(), value.encode()) for name, value in streams.HEADERS.items())
 
 _decode = msgspec.json.Decoder().decode
 encode = msgspec.json.Encoder().encode
@@ -46,7 +41,7 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     headers: tuple[Header, ...] = ()
-    stream: AsyncIterator[bytes] | None = None
+    stream: AsyncGenerator[bytes, None] | None = None
     """Server-sent events, until they end or the client has gone."""
 
 
@@ -166,7 +161,7 @@ async def send_answer(scope: HTTPScope, send: ASGISendCallable, answer: Answer, 
 
 
 async def send_stream(
-    scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable, stream: AsyncIterator[bytes]
+    scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable, stream: AsyncGenerator[bytes, None]
 ) -> None:
     """Send events until the stream ends, or the client has hung up."""
     await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
@@ -179,7 +174,7 @@ async def send_stream(
 
         nursery.start_soon(cancel_when_gone)
         if scope["method"] != "HEAD":
-            async with aclosing(cast(AsyncGenerator[bytes], stream)) as events:
+            async with aclosing(stream) as events:
                 async for part in events:
                     await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -11,10 +11,11 @@ from owlrunner.version import VERSION
 from owlrunner.web.auth import COOKIE
 from owlrunner.web.exchange import encode
 from owlrunner.web.routes import Auth, Route, all_answers
+from owlrunner.web.streams import CONTENT_TYPE
 from owlrunner.web.wire import JobTypeBody, JobTypeList
 
 REF = "#/components/schemas/{name}"
-JSON, STREAM = "application/json", "text/event-stream"
+JSON = "application/json"
 
 
 def job_types_document(job_types: Iterable[AnyJobType]) -> bytes:
@@ -57,7 +58,7 @@ def _operation(route: Route, job_types: list[AnyJobType]) -> dict[str, Any]:
         "summary": route.summary,
         "parameters": [*_path_parameters(route), *_query_parameters(route)],
         "responses": {
-            str(status): _response(status, shapes, STREAM if route.streams and status == 200 else JSON)
+            str(status): _response(status, shapes, CONTENT_TYPE if route.streams and status == 200 else JSON)
             for status, shapes in all_answers(route).items()
         },
     }

@@ -3,7 +3,7 @@
 Nothing here remembers what a client has: that is for the look, which is told it by the client's last event id.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import NamedTuple
 
 import trio
@@ -12,6 +12,13 @@ from owlrunner.errors import DatabaseTrouble, Refused, TooManyRequests
 from owlrunner.storage.wakeups import Bell
 
 CONTENT_TYPE = "text/event-stream"
+HEADERS = {
+    "Content-Type": CONTENT_TYPE,
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    # A proxy in between must not gather what it gets.
+    "X-Accel-Buffering": "no",
+}
 ACTIVE, CALM = 1.0, 5.0
 """Seconds between two looks: while something is active, and else. A ring is a reason to look at once."""
 BREATH = 0.4
@@ -43,7 +50,7 @@ class Streams:
         self._stop = stop
         self._open = 0
 
-    async def open(self, look: Look) -> AsyncIterator[bytes]:
+    async def open(self, look: Look) -> AsyncGenerator[bytes, None]:
         """Look once, and return the events from then on.
 
         A later look that is refused ends the stream with the event ``over``: the client asks anew, and is told why.
@@ -55,7 +62,7 @@ class Streams:
         rung = self._bell.listen()
         return self._events(look, await look(), rung)
 
-    async def _events(self, look: Look, sight: Sight, rung: trio.Event) -> AsyncIterator[bytes]:
+    async def _events(self, look: Look, sight: Sight, rung: trio.Event) -> AsyncGenerator[bytes, None]:
         self._open += 1
         try:
             yield BEGIN

@@ -7,6 +7,7 @@ server, and no server remembers anything for it.
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
 
 import attrs
 import msgspec
@@ -15,7 +16,7 @@ from quart import Response, request
 from owlrunner.errors import OwlRunnerError
 from owlrunner.web.fingerprints import fingerprint, split
 from owlrunner.web.inputs import log_position
-from owlrunner.web.streams import CONTENT_TYPE, Sight, Streams, event
+from owlrunner.web.streams import CONTENT_TYPE, HEADERS, Sight, Streams, event
 
 _TICKING = re.compile(r"<(\w+)[^>]*\bdata-ticking\b.*?</\1>", re.DOTALL)
 """What the browser counts on by itself: that it is another number by now is no change."""
@@ -55,7 +56,7 @@ class View:
     """What comes at the end of the log, as parts."""
     position: tuple[int, int] = (0, 0)
 
-    @property
+    @cached_property
     def prints(self) -> dict[str, str]:
         """The fingerprint of each part and list."""
         return {name: _fingerprint(name, html) for name, html in self.parts.items()} | {
@@ -70,9 +71,8 @@ class View:
 
     def beyond(self, seen: Seen) -> "Change | None":
         """What the browser lacks; None where that is nothing."""
-        prints = self.prints
-        parts = {name: html for name, html in self.parts.items() if prints[name] not in seen.prints}
-        lists = {name: ids for name, ids in self.lists.items() if prints[name] not in seen.prints}
+        parts = {name: html for name, html in self.parts.items() if self.prints[name] not in seen.prints}
+        lists = {name: ids for name, ids in self.lists.items() if self.prints[name] not in seen.prints}
         if not parts and not lists and not self.lines:
             return None
         return Change(self.as_text, self.title, self.is_active, parts, lists, self.lines)
@@ -113,9 +113,7 @@ async def answer(streams: Streams, look: Look) -> Response:
         seen = Seen.parse(change.seen)
         return Sight(event(msgspec.json.encode(change), identity=change.seen), view.is_active)
 
-    # A proxy in between must not gather what it gets.
-    headers = {"X-Accel-Buffering": "no"}
-    response = Response(await streams.open(sight), content_type=CONTENT_TYPE, headers=headers)
+    response = Response(await streams.open(sight), headers=HEADERS)
     response.timeout = None
     return response
 

@@ -3,13 +3,13 @@
 Each page here is a page of its own. Where there is JavaScript, it is shown as a dialog on top of the page that one came from.
 """
 
-from collections.abc import Mapping
 from uuid import UUID
 
 import attrs
 from quart import Blueprint, request
 from werkzeug.wrappers import Response as BaseResponse
 
+from owlrunner.accounts import Team
 from owlrunner.errors import InvalidParams, InvalidRequest, NotFound, RunAlreadyActive
 from owlrunner.job_type import AnyJobType, Scope
 from owlrunner.trigger_request import TriggerRequest
@@ -17,7 +17,7 @@ from owlrunner.web.api import Api
 from owlrunner.web.dashboard import params_form
 from owlrunner.web.dashboard.drawing import draw
 from owlrunner.web.dashboard.one_run import to_run
-from owlrunner.web.dashboard.runs import names_of
+from owlrunner.web.dashboard.runs import projects_of
 from owlrunner.web.dashboard.visitor import Visitor, require_own_form, visitor
 
 
@@ -40,37 +40,37 @@ def add_routes(pages: Blueprint, api: Api) -> None:
     @pages.get("/dashboard/jobs/new")
     async def new_run() -> str:
         who = await visitor(api.accounts)
-        team = who.team(request.args.get("team")).team
+        team = who.team(request.args.get("team"))
         name = request.args.get("type")
         if not name:
             return draw(
                 "job_types", who=who, team=team, here="jobs", job_types=api.jobs.catalog.of_scope(Scope.PROJECT)
             )
         job_type = _offered(api, name)
-        return await _form(api, who, team.id, job_type, Filled(params_form.fields_of(job_type.params_schema())))
+        return await _form(api, who, team, job_type, Filled(params_form.fields_of(job_type.params_schema())))
 
     @pages.post("/dashboard/jobs/new")
     async def start() -> BaseResponse | tuple[str, int]:
         who = await visitor(api.accounts)
         await require_own_form(who)
         form = await request.form
-        team = who.team(form.get("team")).team
+        team = who.team(form.get("team"))
         job_type = _offered(api, form.get("type", ""))
         params, fields = params_form.read(params_form.fields_of(job_type.params_schema()), form)
         filled = Filled(fields, form.get("project", ""), bool(form.get("notify")))
         if any(field.problem for field in fields):
-            return await _form(api, who, team.id, job_type, filled), 400
+            return await _form(api, who, team, job_type, filled), 400
         wanted = TriggerRequest(job_type.name, filled.project_id, params or None, filled.notify)
         try:
             run = await api.jobs.trigger(who.actor, team.id, wanted)
         except InvalidParams as complaint:
             fields, rest = params_form.with_problem(fields, str(complaint))
-            return await _form(api, who, team.id, job_type, attrs.evolve(filled, fields=fields, problem=rest)), 400
+            return await _form(api, who, team, job_type, attrs.evolve(filled, fields=fields, problem=rest)), 400
         except (InvalidRequest, NotFound) as complaint:
-            return await _form(api, who, team.id, job_type, attrs.evolve(filled, problem=str(complaint))), 400
+            return await _form(api, who, team, job_type, attrs.evolve(filled, problem=str(complaint))), 400
         except RunAlreadyActive as taken:
             filled = attrs.evolve(filled, existing=taken.existing_run_id)
-            return await _form(api, who, team.id, job_type, filled), 409
+            return await _form(api, who, team, job_type, filled), 409
         return to_run(run.id, "started")
 
 
@@ -82,13 +82,12 @@ def _offered(api: Api, name: str) -> AnyJobType:
     return job_type
 
 
-async def _form(api: Api, who: Visitor, team_id: UUID, job_type: AnyJobType, filled: Filled) -> str:
-    membership = who.team_of(team_id)
-    projects: Mapping[UUID, str] = names_of(await api.accounts.projects(who.actor, team_id))
+async def _form(api: Api, who: Visitor, team: Team, job_type: AnyJobType, filled: Filled) -> str:
+    projects = await projects_of(api, who, team.id)
     return draw(
         "new_run",
         who=who,
-        team=membership.team if membership is not None else None,
+        team=team,
         here="jobs",
         job_type=job_type,
         filled=filled,

@@ -17,7 +17,7 @@ from owlrunner.web.api import Api
 from owlrunner.web.dashboard.drawing import draw, draw_part
 from owlrunner.web.dashboard.live import Seen, View, answer
 from owlrunner.web.dashboard.pace import Pace
-from owlrunner.web.dashboard.runs import names_of, shown
+from owlrunner.web.dashboard.runs import projects_of, shown
 from owlrunner.web.dashboard.visitor import Visitor, require_own_form, token_of_request, visitor, visitor_with
 from owlrunner.web.dashboard.words import RunShown
 from owlrunner.web.inputs import required_uuid
@@ -51,11 +51,10 @@ def add_routes(pages: Blueprint, api: Api) -> None:
         who = await visitor(api.accounts)
         wanted = _wanted_lines(request.args)
         run, view = await _find(api, who, _uuid(run_id), wanted, Seen())
-        team = who.team_of(run.team_id)
         return draw(
             "run",
             who=who,
-            team=team.team if team is not None else None,
+            team=who.team_of(run.team_id),
             here="jobs",
             run=run,
             view=view,
@@ -121,18 +120,16 @@ def _wanted_lines(told: Mapping[str, str]) -> LogFilter:
 
 async def _find(api: Api, who: Visitor, run_id: UUID, wanted: LogFilter, seen: Seen) -> tuple[JobRun, View]:
     """The run and its page's live parts, with the lines of its log that the browser lacks."""
-    about = await api.jobs.about(who.actor, run_id)
-    # Looked at after the run: what an ended run has logged is all there.
-    lines = await api.jobs.newest_lines(who.actor, run_id, wanted, seen.position, LINES)
+    about = await api.jobs.about(who.actor, run_id, wanted, seen.position, LINES)
     team_id = about.run.team_id
-    projects = names_of(await api.accounts.projects(who.actor, team_id)) if team_id is not None else {}
-    return about.run, _view(about, shown(api, about.run, projects, who), who, lines, seen)
+    projects = await projects_of(api, who, team_id) if team_id is not None else {}
+    return about.run, _view(about, shown(api, about.run, projects, who), who, seen)
 
 
-def _view(about: AboutRun, one: RunShown, who: Visitor, lines: list[StoredLogLine], seen: Seen) -> View:
+def _view(about: AboutRun, one: RunShown, who: Visitor, seen: Seen) -> View:
     run = about.run
     pace = Pace.of(run.started_at, about.pace, _latest(one)) if run.started_at is not None else None
-    last = (lines[-1].attempt, lines[-1].seq) if lines else seen.position
+    last = (about.lines[-1].attempt, about.lines[-1].seq) if about.lines else seen.position
     return View(
         title=f"{one.label}, {one.status} · OwlRunner",
         is_active=one.is_active,
@@ -144,7 +141,7 @@ def _view(about: AboutRun, one: RunShown, who: Visitor, lines: list[StoredLogLin
             "about": draw_part("about", one, about.server),
             "told": draw_part("told", run, about.notifications),
         },
-        lines=_drawn(lines, seen),
+        lines=_drawn(about.lines, seen),
         position=last,
     )
 

@@ -15,7 +15,7 @@ from owlrunner.web.api import Api
 from owlrunner.web.dashboard.charts import BarChart, step_words
 from owlrunner.web.dashboard.drawing import draw, draw_part
 from owlrunner.web.dashboard.live import Seen, View, answer
-from owlrunner.web.dashboard.runs import names_of, shown
+from owlrunner.web.dashboard.runs import projects_of, shown
 from owlrunner.web.dashboard.visitor import Visitor, token_of_request, visitor, visitor_with
 from owlrunner.web.dashboard.words import RunShown, label_of
 
@@ -46,7 +46,7 @@ def add_routes(pages: Blueprint, api: Api) -> None:
         who = await visitor(api.accounts)
         if not who.administered:
             return draw("no_team", who=who)
-        team, span = who.team(request.args.get("team")).team, _span(request.args)
+        team, span = who.team(request.args.get("team")), _span(request.args)
         view = await _view(api, who, team, await _past(api, who, team, span))
         return draw(
             "overview",
@@ -66,7 +66,7 @@ def add_routes(pages: Blueprint, api: Api) -> None:
 
         async def look(_: Seen) -> View:
             who = await visitor_with(api.accounts, token)
-            team = who.team(wanted).team
+            team = who.team(wanted)
             if not remembered or trio.current_time() - remembered[-1].looked > REMEMBERED:
                 remembered[:] = [await _past(api, who, team, span)]
             return await _view(api, who, team, remembered[-1])
@@ -85,7 +85,7 @@ async def _past(api: Api, who: Visitor, team: Team, span: str) -> Past:
 
 
 async def _view(api: Api, who: Visitor, team: Team, past: Past) -> View:
-    projects = names_of(await api.accounts.projects(who.actor, team.id))
+    projects = await projects_of(api, who, team.id)
 
     async def newest(status: RunStatus, limit: int) -> list[RunShown]:
         page = await api.jobs.page(who.actor, team.id, Filters(status=status), None, limit)

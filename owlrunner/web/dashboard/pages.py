@@ -1,4 +1,4 @@
-"""This is the room for which pages there are, and for what all of them have in common: headers, errors, words for templates."""
+"""This is the room for which pages there are, and for what all of them have in common: headers and errors."""
 
 import gzip
 from urllib.parse import quote

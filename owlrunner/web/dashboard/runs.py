@@ -8,7 +8,7 @@ from uuid import UUID
 import attrs
 from quart import Blueprint, Response, request
 
-from owlrunner.accounts import Project, Team
+from owlrunner.accounts import Team
 from owlrunner.job_run import JobRun, RunStatus
 from owlrunner.job_type import Scope
 from owlrunner.jobs import Page
@@ -140,14 +140,14 @@ def shown(api: Api, run: JobRun, projects: Mapping[UUID, str], who: Visitor) -> 
     return RunShown(run, label, project, started_by, cancelled_by, datetime.now(UTC))
 
 
-def names_of(projects: list[Project]) -> dict[UUID, str]:
-    """The names of projects."""
-    return {project.id: project.name for project in projects}
+async def projects_of(api: Api, who: Visitor, team_id: UUID) -> dict[UUID, str]:
+    """The names of a team's projects."""
+    return {project.id: project.name for project in await api.accounts.projects(who.actor, team_id)}
 
 
 async def _find(api: Api, who: Visitor, told: Mapping[str, str]) -> Found:
-    team = who.team(told.get("team")).team
-    asked = Asked(told, names_of(await api.accounts.projects(who.actor, team.id)))
+    team = who.team(told.get("team"))
+    asked = Asked(told, await projects_of(api, who, team.id))
     page = await api.jobs.page(who.actor, team.id, asked.filters, run_cursor(told.get("cursor") or None), SHOWN)
     return Found(team, asked, page, await api.jobs.counts(who.actor, team.id, asked.filters))
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import attrs
 from quart import request
 
-from owlrunner.accounts import Accounts, Membership, User
+from owlrunner.accounts import Accounts, Membership, Team, User
 from owlrunner.actor import Role, UserActor
 from owlrunner.errors import PermissionDenied, Unauthenticated
 from owlrunner.web.auth import COOKIE
@@ -35,16 +35,16 @@ class Visitor:
         """The teams whose jobs they may see."""
         return [membership for membership in self.user.memberships if membership.role >= Role.ADMIN]
 
-    def team(self, wanted: str | None) -> Membership:
+    def team(self, wanted: str | None) -> Team:
         """The team that is meant: by its id or slug, or the first. Raises PermissionDenied."""
         for membership in self.administered:
             if wanted in {None, "", str(membership.team.id), membership.team.slug}:
-                return membership
+                return membership.team
         raise PermissionDenied("Only admins of a team see its jobs")
 
-    def team_of(self, team_id: UUID | None) -> Membership | None:
+    def team_of(self, team_id: UUID | None) -> Team | None:
         """One of their teams."""
-        return next((one for one in self.user.memberships if one.team.id == team_id), None)
+        return next((one.team for one in self.user.memberships if one.team.id == team_id), None)
 
 
 def token_of_request() -> str:
