@@ -5,6 +5,7 @@ OwlRunnerError
 ├── PluginError              fix or remove the plugin that the message names
 ├── SchemaOutdated           run ``owlrunner migrate``
 ├── SchemaTooNew             run a newer OwlRunner
+├── Superseded               give each server a name of its own
 ├── Undeliverable            correct the address: no try would bring the notification there
 ├── DatabaseTrouble
 │   ├── DatabaseUnavailable      wait: PostgreSQL cannot be reached
@@ -47,6 +48,10 @@ class SchemaTooNew(OwlRunnerError):
     """The database was migrated by a newer OwlRunner in a way that older ones cannot live with, so this one refuses to touch it."""
 
 
+class Superseded(OwlRunnerError):
+    """Another server has started under this server's name, so this one ends. Restarting it would end the other one."""
+
+
 class Undeliverable(OwlRunnerError):
     """Raised by a notifier: this notification cannot be delivered, now or later. The message says why."""
 
@@ -56,13 +61,21 @@ class DatabaseTrouble(OwlRunnerError):
 
 
 class DatabaseUnavailable(DatabaseTrouble):
-    """PostgreSQL cannot be reached, or the connection broke in the middle. Whether the statement took effect is unknown."""
+    """PostgreSQL cannot be reached, or the connection broke in the middle.
+
+    ``unknown`` says that a statement had been sent: it may have taken effect, now or in a while. Look it up, never assume.
+    """
+
+    def __init__(self, message: str, *, unknown: bool = False) -> None:
+        super().__init__(message)
+        self.unknown = unknown
 
 
 class StatementFailed(DatabaseTrouble):
-    """PostgreSQL refused a statement: a value that it cannot keep, or a mistake of ours.
+    """PostgreSQL refused a statement and undid it.
 
-    ``transient`` says that the same statement may well succeed the next time (a deadlock, a lock that could not be had).
+    ``transient`` says that the data is not to blame, so that the same statement may succeed later: a deadlock, a statement timeout,
+    a read-only session, a schema that is just being restored. Without it the data itself cannot be stored.
     """
 
     def __init__(self, message: str, *, transient: bool = False) -> None:

@@ -1,7 +1,11 @@
-"""This is the room for psycopg spoken through Trio: one connection.
+"""Drive one psycopg connection with Trio.
 
 psycopg's protocol code is generators that yield "wait until this socket is readable or writable". TrioConnection drives them
 with Trio. What it overrides is private to psycopg 3.3 in places, so tests/storage/test_postgres.py is the contract.
+
+Every wait ends. Connecting has a limit for each host, resolving its name included. With ``answer_within`` each exchange with the
+server has one; when it is over the connection is closed, because an answer that comes late would be taken for the next one's. The
+kernel gives up a peer that has vanished (keepalives, ``tcp_user_timeout``) also where a statement may take hours.
 """
 
 import ipaddress
@@ -24,6 +28,13 @@ RV = TypeVar("RV")
 
 CANCEL_PATIENCE = 5.0
 """Seconds that a cancelled statement gets to end in the server before its connection is closed instead."""
+VANISHED_PEER: dict[str, int] = {
+    "keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000,
+}  # fmt: skip
+"""libpq's limits for a peer that has vanished: idle for 10 + 3 * 5 seconds, or 20 seconds (in ms) without acknowledgement."""
+
+_resolving = trio.CapacityLimiter(20)
+"""Names are resolved in threads. Trio's own limit on threads is for handlers: forty that block must not keep us from connecting."""
 
 logger = logging.getLogger(__name__)
 
@@ -61,19 +72,30 @@ class TrioConnection(AsyncConnection[Any]):
         super().__init__(*args, **kwargs)
         self.lock = _OneTask()  # type: ignore[assignment]
         self._adapters = AdaptersMap(_Adapted.adapters)
+        self.answer_within: float | None = None
+        """Seconds for each exchange with the server, after which the connection is closed; None for no limit."""
+        self.gave_up_waiting = False
+        """Whether it was closed because an answer did not come in time."""
 
     @classmethod
     async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
-        """Connect; each host of ``conninfo`` gets its ``connect_timeout`` (default 10 s).
+        """Connect; each host of ``conninfo`` gets its ``connect_timeout`` (default 10 s), and so does resolving their names.
 
         Raises psycopg.OperationalError.
         """
         autocommit = kwargs.pop("autocommit", False)
         prepare_threshold = kwargs.pop("prepare_threshold", 5)
-        params = conninfo_to_dict(conninfo, **kwargs)
+        params = VANISHED_PEER | conninfo_to_dict(conninfo, **kwargs)
         seconds = float(params.pop("connect_timeout", None) or 10)
         failures: list[str] = []
-        for attempt in await _attempts(params):
+        try:
+            with trio.fail_after(seconds):
+                attempts = await _attempts(params)
+        except trio.TooSlowError:
+            raise psycopg.OperationalError(
+                f"the name {params.get('host')} was not resolved within {seconds:g} seconds"
+            ) from None
+        for attempt in attempts:
             try:
                 with trio.fail_after(seconds):
                     connection = await _drive_connecting(cls._connect_gen(make_conninfo("", **attempt)))
@@ -82,6 +104,10 @@ class TrioConnection(AsyncConnection[Any]):
             except psycopg.OperationalError as error:
                 failures.append(str(error))
             else:
+                if connection.pgconn.parameter_status(b"in_hot_standby") == b"on":
+                    failures.append(f"{attempt.get('host')} is a standby, which takes no writes")
+                    connection.hang_up()
+                    continue
                 connection._autocommit = autocommit  # noqa: SLF001 - nothing has been sent yet, so no transaction can be open
                 connection.prepare_threshold = prepare_threshold
                 return connection
@@ -104,14 +130,19 @@ class TrioConnection(AsyncConnection[Any]):
 
     async def wait(self, gen: Generator[Any, Any, RV], interval: float = 0.0, timeout: float | None = None) -> RV:  # noqa: ARG002
         """Drive one of psycopg's protocol generators; ``interval`` is for event loops that cannot be cancelled."""
+        limit = self.answer_within if timeout is None else timeout
         try:
-            if timeout is None:
+            if limit is None:
                 return await _drive(gen, self.pgconn.socket)
-            with trio.fail_after(timeout):
+            with trio.fail_after(limit):
                 return await _drive(gen, self.pgconn.socket)
         except trio.TooSlowError:
-            # psycopg's own signal, upon which it gives up waiting and goes on.
-            raise psycopg.errors._WaitTimeout from None  # noqa: SLF001
+            if timeout is not None:
+                # psycopg's own signal, upon which it gives up waiting and goes on.
+                raise psycopg.errors._WaitTimeout from None  # noqa: SLF001
+            self.gave_up_waiting = True
+            self.hang_up()
+            raise psycopg.OperationalError(f"no answer within {limit:g} seconds") from None
         except trio.Cancelled:
             if self.pgconn.status == pq.ConnStatus.OK and self.pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
                 await self._end_statement(gen)
@@ -145,7 +176,11 @@ async def _attempts(params: dict[str, Any]) -> list[dict[str, Any]]:
     hosts = str(params.get("host") or params.get("hostaddr") or "").split(",")
     if all(not host or host.startswith(("/", "@")) or _is_address(host) for host in hosts):
         return conninfo_attempts(params)
-    return await trio.to_thread.run_sync(conninfo_attempts, params, abandon_on_cancel=True)
+    try:
+        return await trio.to_thread.run_sync(conninfo_attempts, params, abandon_on_cancel=True, limiter=_resolving)
+    except (OSError, RuntimeError) as error:
+        # No file descriptor or no thread is left: nothing was sent, and it may be better in a while.
+        raise psycopg.OperationalError(f"the name {params.get('host')} cannot be resolved now: {error}") from error
 
 
 def _is_address(host: str) -> bool:

@@ -1,95 +1,133 @@
-"""This is the room for the pool of connections and the named queries, and for telling an outage from a mistake."""
+"""Pool connections, run named queries, and retry what is safe to retry.
 
+A statement ends in one of three ways: it was answered; it was refused, and nothing took effect (StatementFailed); or nobody
+knows (DatabaseUnavailable with ``unknown``). A pooled connection serves the next task only when the session is known to be well.
+When one connection falls silent the idle ones are closed too: what swallowed its packets may swallow theirs.
+"""
+
+import math
+import re
 from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from types import TracebackType
 from typing import Any, Literal, Self
 
 import psycopg
 import trio
 
-from owlrunner.errors import DatabaseUnavailable, StatementFailed
+from owlrunner.errors import DatabaseTrouble, DatabaseUnavailable, StatementFailed
 from owlrunner.storage.connection import TrioConnection, has_hung_up, is_clean
+from owlrunner.storage.session_settings import SessionSettings
+from owlrunner.storage.sqlstate import spoils, trouble_of
 
 Params = Mapping[str, Any]
 
-_STATEMENT_ONLY = (
-    psycopg.errors.QueryCanceled,
-    psycopg.errors.LockNotAvailable,
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.SerializationFailure,
+ANSWER_TIMEOUT = 10.0
+"""Seconds for each exchange with PostgreSQL, unless a pool says otherwise."""
+SERVER_SHARE = 0.8
+"""Of that, how much the server takes before it ends a statement itself: an answer that says "undone" is better than none."""
+RETRY_DELAYS = (0.01, 0.1)
+"""Seconds before a statement that was undone, or whose effect is the same twice, is tried again."""
+_UNSENDABLE = (UnicodeError, OverflowError, RecursionError, TypeError, ValueError)
+"""What psycopg lets through when a parameter cannot be turned into what is sent."""
+_WRITES = re.compile(
+    rb"\b(insert|update|delete|merge|pg_notify|nextval|set_config|pg_advisory\w*|listen|notify)\b", re.IGNORECASE
 )
-"""OperationalErrors that are about one statement: the connection is well."""
+_COMMENT = re.compile(rb"--[^\n]*")
 
 
 @contextmanager
-def mapped_errors() -> Generator[None, None, None]:
-    """Turn what psycopg raises into DatabaseUnavailable (the server or the connection is the trouble) or StatementFailed."""
+def mapped_errors(connection: TrioConnection | None = None) -> Generator[None, None, None]:
+    """Turn what psycopg raises into DatabaseUnavailable or StatementFailed, and close a connection that it has spoilt."""
     try:
         yield
     except psycopg.Error as error:
-        lost = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) and not isinstance(
-            error, _STATEMENT_ONLY
-        )
-        if lost:
-            raise DatabaseUnavailable(f"PostgreSQL cannot be reached: {str(error).strip()}") from error
-        transient = isinstance(error, _STATEMENT_ONLY)
-        raise StatementFailed(f"PostgreSQL refused a statement: {str(error).strip()}", transient=transient) from error
+        if connection is not None and spoils(error):
+            connection.hang_up()
+        raise trouble_of(error, sent=connection is not None) from error
 
 
-@cache
+def _read_queries(folder: Traversable, prefix: str = "") -> dict[str, bytes]:
+    """Return the text of every ``.sql`` file by its path without the suffix."""
+    queries: dict[str, bytes] = {}
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            queries |= _read_queries(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".sql"):
+            queries[prefix + entry.name.removesuffix(".sql")] = entry.read_bytes()
+    return queries
+
+
+# Read at the start: a process that has run out of file descriptors must still be able to say so in the database.
+_QUERIES = _read_queries(files("owlrunner.storage") / "sql")
+_READ_ONLY = frozenset(name for name, text in _QUERIES.items() if not _WRITES.search(_COMMENT.sub(b"", text)))
+
+
 def query(name: str) -> bytes:
-    """The text of ``sql/<name>.sql``."""
-    return files("owlrunner.storage").joinpath("sql", *f"{name}.sql".split("/")).read_bytes()
-
-
-async def _set_up(connection: TrioConnection, statement: bytes) -> None:
-    """Run the first statement of a connection that nobody owns yet, or close it."""
-    with ExitStack() as undo, mapped_errors():
-        undo.callback(connection.hang_up)
-        await connection.execute(statement)
-        undo.pop_all()
+    """Return the text of ``sql/<name>.sql``."""
+    return _QUERIES[name]
 
 
 class Session:
-    """One connection, held by one task, that speaks named queries."""
+    """One connection, held by one task, that runs named queries."""
 
-    def __init__(self, connection: TrioConnection) -> None:
+    def __init__(self, connection: TrioConnection, in_transaction: bytes | None = None) -> None:
         self.connection = connection
+        self._in_transaction = in_transaction
 
     async def rows(self, name: str, params: Params | None = None, *, plan_anew: bool = False) -> list[tuple[Any, ...]]:
         """Run the query ``sql/<name>.sql`` and return its rows.
 
-        ``plan_anew`` is for a query whose best way depends on what it is asked for: its plan knows the parameters.
+        ``plan_anew`` is for a query whose best plan depends on what it is asked for: its plan knows the parameters.
 
         Raises DatabaseUnavailable and StatementFailed.
         """
-        with mapped_errors():
-            cursor = await self.connection.execute(query(name), params, prepare=False if plan_anew else None)
-            # Not ``description``: to make it takes longer than to read a short answer.
-            answer = cursor.pgresult
-            return await cursor.fetchall() if answer is not None and answer.nfields else []
+        if self._in_transaction is not None and self._is_idle:
+            async with self.transaction():
+                return await self._rows(name, params, plan_anew=plan_anew)
+        return await self._rows(name, params, plan_anew=plan_anew)
+
+    async def _rows(self, name: str, params: Params | None, *, plan_anew: bool) -> list[tuple[Any, ...]]:
+        with mapped_errors(self.connection):
+            try:
+                cursor = await self.connection.execute(query(name), params, prepare=False if plan_anew else None)
+                # Not ``description``: to make it takes longer than to read a short answer.
+                answer = cursor.pgresult
+                return await cursor.fetchall() if answer is not None and answer.nfields else []
+            except _UNSENDABLE as error:
+                raise StatementFailed(f"{name}: a value cannot be sent to PostgreSQL: {error}") from error
 
     async def row(self, name: str, params: Params | None = None) -> tuple[Any, ...] | None:
-        """The first row, or None."""
+        """Return the first row, or None."""
         rows = await self.rows(name, params)
         return rows[0] if rows else None
 
+    @property
+    def _is_idle(self) -> bool:
+        return self.connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
-        """What happens inside is committed together, or not at all."""
-        with mapped_errors():
+        """Commit what happens inside together, or not at all."""
+        settings = self._in_transaction if self._is_idle else None
+        with mapped_errors(self.connection):
             async with self.connection.transaction():
+                if settings is not None:
+                    await self.connection.execute(settings, prepare=False)
                 yield
+            if self.connection.closed:
+                # psycopg leaves the block without a word when the connection was closed inside.
+                raise DatabaseUnavailable("PostgreSQL cannot be reached: the transaction's connection was closed")
 
 
 class Database:
     """A pool of connections to one PostgreSQL.
 
-    ``plan_once`` is for statements of which each has just one way, whatever its parameters: planning a claim takes as long as
-    the claim.
+    ``name`` is what pg_stat_activity shows behind ``owlrunner``. ``answer_within`` is the limit in seconds for each
+    exchange with the server and for waiting for a free connection; None for no limit. Without ``prepare`` it works
+    behind a pooler in transaction mode: no prepared statements, and each transaction is given its settings anew.
     """
 
     def __init__(
@@ -97,16 +135,25 @@ class Database:
         conninfo: str,
         *,
         size: int = 10,
+        name: str = "",
         connect_timeout: float = 10.0,
+        answer_within: float | None = ANSWER_TIMEOUT,
+        lock_timeout: float | None = None,
         prepare: bool = True,
         plan_once: bool = False,
     ) -> None:
         self.conninfo = conninfo
-        self._plan_once = plan_once
+        self.answer_within = answer_within
+        self._application = f"owlrunner {name}".strip()
         self._connect_timeout = connect_timeout
         # None switches prepared statements off, which poolers in transaction mode need.
         self._prepare_threshold: Literal[2] | None = 2 if prepare else None
-        self._room = trio.Semaphore(size)
+        self._settings = SessionSettings(
+            statement_timeout=(answer_within or 0.0) * SERVER_SHARE,
+            lock_timeout=lock_timeout,
+            plan_once=plan_once and prepare,
+        )
+        self._free = trio.Semaphore(size)
         self._idle: list[TrioConnection] = []
 
     async def __aenter__(self) -> Self:
@@ -115,43 +162,44 @@ class Database:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        while self._idle:
-            self._idle.pop().hang_up()
+        self._close_idle()
 
-    async def connect(self) -> TrioConnection:
-        """Open one more connection, outside of the pool. Raises DatabaseUnavailable."""
+    async def connect(self, settings: SessionSettings | None = None, name: str | None = None) -> TrioConnection:
+        """Open one more connection, outside of the pool, with the session settings that mean something to values.
+
+        Raises DatabaseUnavailable.
+        """
+        settings = settings or SessionSettings(own=False)
         with mapped_errors():
             connection = await TrioConnection.connect(
                 self.conninfo,
                 autocommit=True,
                 prepare_threshold=self._prepare_threshold,
                 connect_timeout=str(self._connect_timeout),
-                application_name="owlrunner",
+                application_name=f"owlrunner {name}" if name else self._application,
+                # Over what the environment says (PGCLIENTENCODING), which would decide how the log-in is read.
+                client_encoding="UTF8",
             )
-        # Times come back in the session's zone, and Python's calendar ends earlier than PostgreSQL's: a time that was
-        # stored from one zone could be unreadable from another.
-        if connection.pgconn.parameter_status(b"TimeZone") not in (b"UTC", b"Etc/UTC"):
-            await _set_up(connection, b"set timezone = 'UTC'")
+        with ExitStack() as undo:
+            # Nobody owns it yet.
+            undo.callback(connection.hang_up)
+            connection.answer_within = self._connect_timeout
+            with mapped_errors():
+                await connection.execute(settings.statement(), prepare=False)
+            connection.answer_within = None
+            undo.pop_all()
         return connection
 
     async def _connect_for_pool(self) -> TrioConnection:
         """Open a connection for our own queries."""
-        connection = await self.connect()
-        if self._prepare_threshold is not None:
-            # A prepared plan lives as long as its connection. One that was made while a table was small reads all of it, also when
-            # there are a million rows, until somebody analyzes it. Each of our queries finds its rows one by one, by an index.
-            # Before version 18 a plan without a choice counts as dear enough to be compiled, hence the last.
-            await _set_up(
-                connection,
-                b"set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off"
-                + (b"; set plan_cache_mode = force_generic_plan" if self._plan_once else b""),
-            )
+        connection = await self.connect(self._settings)
+        connection.answer_within = self.answer_within
         return connection
 
     @asynccontextmanager
-    async def dedicated(self) -> AsyncIterator[TrioConnection]:
-        """A connection of the caller's own, closed at the end: for a loop, or for a handler."""
-        connection = await self.connect()
+    async def dedicated(self, name: str | None = None) -> AsyncIterator[TrioConnection]:
+        """Open a connection of the caller's own, closed at the end: for a loop, or for a handler."""
+        connection = await self.connect(name=name)
         try:
             yield connection
         finally:
@@ -160,38 +208,80 @@ class Database:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
         """Borrow a connection from the pool. A broken one is replaced here, a dirty one is not given back."""
-        try:
-            # Where there is room nobody has to wait, not even for a turn of the event loop: the statement that follows will.
-            self._room.acquire_nowait()
-        except trio.WouldBlock:
-            await self._room.acquire()
+        await self._acquire()
         try:
             connection = self._take_idle() or await self._connect_for_pool()
             try:
-                yield Session(connection)
+                yield Session(connection, self._for_transaction)
             finally:
+                if connection.gave_up_waiting:
+                    self._close_idle()
                 if is_clean(connection):
                     self._idle.append(connection)
                 else:
                     connection.hang_up()
         finally:
-            self._room.release()
+            self._free.release()
 
-    async def rows(self, name: str, params: Params | None = None, *, plan_anew: bool = False) -> list[tuple[Any, ...]]:
-        """Run one query on a borrowed connection."""
+    async def _acquire(self) -> None:
+        """Wait until a connection is free, or for as long as a statement may take."""
+        try:
+            # Where one is free nobody has to wait, not even for a turn of the event loop: the statement that follows will.
+            self._free.acquire_nowait()
+        except trio.WouldBlock:
+            with trio.move_on_after(math.inf if self.answer_within is None else self.answer_within):
+                await self._free.acquire()
+                return
+            raise DatabaseUnavailable(
+                f"no connection to PostgreSQL was free within {self.answer_within:g} seconds"
+            ) from None
+
+    @property
+    def _for_transaction(self) -> bytes | None:
+        """What each transaction begins with; None where the session keeps its settings."""
+        return None if self._prepare_threshold else self._settings.statement(for_transaction=True)
+
+    async def rows(
+        self, name: str, params: Params | None = None, *, plan_anew: bool = False, idempotent: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """Run one query on a borrowed connection, again where that is safe.
+
+        A statement that was undone for no fault of its data is tried again. One whose effect is not known is tried
+        again when it only reads, or when the caller says that it is ``idempotent``: a second time changes nothing and
+        is answered like the first.
+        """
+        for delay in RETRY_DELAYS:
+            try:
+                async with self.session() as session:
+                    return await session.rows(name, params, plan_anew=plan_anew)
+            except DatabaseTrouble as trouble:
+                if not _may_be_repeated(trouble, idempotent=idempotent or name in _READ_ONLY):
+                    raise
+            await trio.sleep(delay)
         async with self.session() as session:
             return await session.rows(name, params, plan_anew=plan_anew)
 
-    async def row(self, name: str, params: Params | None = None) -> tuple[Any, ...] | None:
-        """Run one query on a borrowed connection and return its first row, or None."""
-        async with self.session() as session:
-            return await session.row(name, params)
+    async def row(self, name: str, params: Params | None = None, *, idempotent: bool = False) -> tuple[Any, ...] | None:
+        """Run one query as ``rows`` does and return its first row, or None."""
+        rows = await self.rows(name, params, idempotent=idempotent)
+        return rows[0] if rows else None
 
     def _take_idle(self) -> TrioConnection | None:
-        """The connection used last that is still alive, or None."""
+        """Return the connection used last that is still alive, or None."""
         while self._idle:
             connection = self._idle.pop()
             if not has_hung_up(connection):
                 return connection
             connection.hang_up()
         return None
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().hang_up()
+
+
+def _may_be_repeated(trouble: DatabaseTrouble, *, idempotent: bool) -> bool:
+    """Return whether to try a statement again at once. An outage is waited for by the caller, not here."""
+    if isinstance(trouble, DatabaseUnavailable):
+        return trouble.unknown and idempotent
+    return isinstance(trouble, StatementFailed) and trouble.transient

@@ -1,0 +1,83 @@
+"""Pin what the settings of a role, a database, the environment or a pooler could change about our sessions.
+
+Every statement of ours is written for these settings. A role with ``datestyle = German`` or ``default_transaction_isolation =
+'repeatable read'`` would otherwise change what values mean, or which statements fail.
+"""
+
+from collections.abc import Mapping
+
+import attrs
+
+_MEANING: Mapping[str, str] = {
+    "client_encoding": "UTF8",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    # Times come back in the session's zone, and Python's calendar ends earlier than PostgreSQL's: a time that was stored from one
+    # zone could be unreadable from another.
+    "timezone": "UTC",
+    "standard_conforming_strings": "on",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+}
+"""What values and statements mean: on every connection, also on those that handlers open."""
+
+_PLANNER: Mapping[str, str] = {
+    # A prepared plan lives as long as its connection. One that was made while a table was small reads all of it, also when there
+    # are a million rows, until somebody analyzes it. Each of our queries finds its rows one by one, by an index.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    # Before version 18 a plan without a choice counts as expensive enough to be compiled.
+    "jit": "off",
+}
+
+_ENDING_SESSIONS = ("idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout")
+"""Timeouts that end the whole session. The last one exists since PostgreSQL 17."""
+
+
+@attrs.frozen
+class SessionSettings:
+    """How the sessions of one pool behave.
+
+    ``statement_timeout`` is the server's limit in seconds for each statement, 0 for none; waiting for a lock gets half of it, or
+    ``lock_timeout`` where that is given. ``own`` is for OwlRunner's own queries, ``plan_once`` for those of them that
+    have just one way, whatever their parameters: planning a claim takes as long as the claim.
+    """
+
+    statement_timeout: float = 0.0
+    lock_timeout: float | None = None
+    own: bool = True
+    plan_once: bool = False
+
+    def statement(self, *, for_transaction: bool = False) -> bytes:
+        """Return the SQL that applies the settings: to the session, or to the transaction that has just begun."""
+        scope = "local" if for_transaction else "session"
+        sets = "; ".join(f"set {scope} {name} = '{value}'" for name, value in self._values().items())
+        # Not every server has all of these, and to set an unknown one is an error.
+        names = ", ".join(f"'{name}'" for name in _ENDING_SESSIONS)
+        ending = (
+            f"select set_config(name, '0', {str(for_transaction).lower()}) from pg_settings where name in ({names})"  # noqa: S608 - constants
+        )
+        return f"{sets}; {ending}".encode() if self.own else sets.encode()
+
+    def _values(self) -> dict[str, str]:
+        values = dict(_MEANING)
+        if self.own:
+            lock_timeout = self.statement_timeout / 2 if self.lock_timeout is None else self.lock_timeout
+            values |= {
+                **_PLANNER,
+                "statement_timeout": _milliseconds(self.statement_timeout),
+                "lock_timeout": _milliseconds(lock_timeout),
+            }
+            if self.plan_once:
+                values["plan_cache_mode"] = "force_generic_plan"
+        return values
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1000))

@@ -1,0 +1,72 @@
+"""A relay in front of PostgreSQL whose connections can fall silent without being closed, as a lost route makes them."""
+
+import contextlib
+import functools
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import trio
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+
+class Relay:
+    """Forwards every connection until ``silence`` is called: what is open then carries nothing any more, what opens later works."""
+
+    def __init__(self, server: str) -> None:
+        self._server = conninfo_to_dict(server)
+        self._silent = trio.Event()
+        self.conninfo = ""
+        self.accepted = 0
+
+    def silence(self) -> None:
+        """Swallow everything on the connections that are open now."""
+        self._silent.set()
+        self._silent = trio.Event()
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Serve on a port of the loopback address."""
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(functools.partial(trio.serve_tcp, self._serve, 0, host="127.0.0.1"))
+            port = listeners[0].socket.getsockname()[1]
+            self.conninfo = make_conninfo(
+                "", **{**self._server, "host": "127.0.0.1", "hostaddr": "127.0.0.1", "port": port}
+            )
+            task_status.started()
+
+    async def _serve(self, client: trio.SocketStream) -> None:
+        self.accepted += 1
+        silent = self._silent
+        async with await self._connect() as server, client:
+            with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._pump, client, server, silent, nursery.cancel_scope)
+                    nursery.start_soon(self._pump, server, client, silent, nursery.cancel_scope)
+
+    async def _connect(self) -> trio.SocketStream:
+        host, port = str(self._server["host"]), self._server.get("port", 5432)
+        if host.startswith("/"):
+            return await trio.open_unix_socket(str(Path(host) / f".s.PGSQL.{port}"))
+        return await trio.open_tcp_stream(host, int(str(port)))
+
+    @staticmethod
+    async def _pump(
+        source: trio.SocketStream, sink: trio.SocketStream, silent: trio.Event, ending: trio.CancelScope
+    ) -> None:
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            async for data in source:
+                if silent.is_set():
+                    # Read and thrown away; the other side keeps waiting.
+                    continue
+                await sink.send_all(data)
+        if not silent.is_set():
+            ending.cancel()
+
+
+@contextlib.asynccontextmanager
+async def relayed(server: str) -> AsyncIterator[Relay]:
+    """Run a relay in front of a PostgreSQL as long as the block lasts."""
+    relay = Relay(server)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(relay.run)
+        yield relay
+        nursery.cancel_scope.cancel()

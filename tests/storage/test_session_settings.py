@@ -1,0 +1,97 @@
+"""Sessions are ours: what a role, a database or the environment says about them does not change what statements mean."""
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from owlrunner.storage.postgres import Database
+
+HOSTILE = {
+    "datestyle": "German, DMY",
+    "intervalstyle": "iso_8601",
+    "timezone": "Pacific/Auckland",
+    "client_encoding": "LATIN1",
+    "standard_conforming_strings": "off",
+    "bytea_output": "escape",
+    "extra_float_digits": "-5",
+    "array_nulls": "off",
+    "transform_null_equals": "on",
+    "default_transaction_isolation": "serializable",
+    "default_transaction_read_only": "on",
+    "default_transaction_deferrable": "on",
+    "statement_timeout": "777",
+    "lock_timeout": "777",
+    "idle_in_transaction_session_timeout": "777",
+    "idle_session_timeout": "777",
+    "enable_indexscan": "on",
+}
+"""Every setting that our statements rely on, set to something else."""
+
+
+@pytest.fixture
+async def hostile_url(database_url: str) -> str:
+    """A database on which every setting is hostile."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        name = connection.info.dbname
+        for setting, value in HOSTILE.items():
+            connection.execute(
+                sql.SQL("alter database {} set {} = {}").format(*map(sql.Identifier, (name, setting)), value)
+            )
+    return database_url
+
+
+@pytest.mark.parametrize("prepare", [True, False])
+async def test_values_keep_their_meaning(hostile_url: str, prepare: bool) -> None:
+    """Times, floats, bytes, nulls and emoji come back as sent, with settings of the session or of each transaction."""
+    async with Database(hostile_url, prepare=prepare) as db, db.session() as session, session.transaction():
+        cursor = await session.connection.execute(
+            "select '9999-12-31 23:59:59+00'::timestamptz, '2024-03-04'::date, interval '1 day 2 hours', 0.1::float8 + 0.2,"
+            " '\\x00ff'::bytea, array[null]::text[], '🦉'::text, 'a\\b'::text"
+        )
+        [row] = await cursor.fetchall()
+        assert str(row[0]) == "9999-12-31 23:59:59+00:00"
+        assert [*map(str, row[1:3])] == ["2024-03-04", "1 day, 2:00:00"]
+        assert row[3:] == (0.1 + 0.2, b"\x00\xff", [None], "🦉", "a\\b")
+
+
+@pytest.mark.parametrize("prepare", [True, False])
+async def test_transactions_are_read_committed_and_write(hostile_url: str, prepare: bool) -> None:
+    """Our transactions are read committed and may write; no timeout is the role's."""
+    async with Database(hostile_url, prepare=prepare, answer_within=10) as db:
+        assert await db.rows("servers/forget_old") == []
+        async with db.session() as session, session.transaction():
+            cursor = await session.connection.execute(
+                "select current_setting('transaction_isolation'), current_setting('transaction_read_only'),"
+                " current_setting('statement_timeout'), current_setting('lock_timeout'),"
+                " current_setting('idle_in_transaction_session_timeout'), current_setting('idle_session_timeout')"
+            )
+            assert await cursor.fetchall() == [("read committed", "off", "8s", "4s", "0", "0")]
+
+
+async def test_handlers_keep_their_own_timeouts(hostile_url: str) -> None:
+    """A handler's connection gets the same meaning of values, and keeps what the owner allows its statements."""
+    with psycopg.connect(
+        hostile_url, autocommit=True, options="-c statement_timeout=0 -c default_transaction_read_only=off"
+    ) as connection:
+        connection.execute(
+            sql.SQL("alter database {} set statement_timeout = '5min'").format(sql.Identifier(connection.info.dbname))
+        )
+    async with Database(hostile_url) as db, db.dedicated() as connection:
+        cursor = await connection.execute(
+            "select current_setting('datestyle'), current_setting('transaction_isolation'), current_setting('statement_timeout')"
+        )
+        assert await cursor.fetchall() == [("ISO, YMD", "read committed", "5min")]
+
+
+async def test_the_environment_does_not_decide(hostile_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables that libpq reads (PGCLIENTENCODING, PGDATESTYLE, PGTZ, PGOPTIONS) do not change our sessions."""
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    monkeypatch.setenv("PGDATESTYLE", "German")
+    monkeypatch.setenv("PGTZ", "Asia/Tokyo")
+    monkeypatch.setenv("PGOPTIONS", "-c default_transaction_isolation=serializable")
+    async with Database(hostile_url) as db, db.session() as session:
+        cursor = await session.connection.execute(
+            "select current_setting('client_encoding'), current_setting('datestyle'), current_setting('timezone'),"
+            " current_setting('transaction_isolation')"
+        )
+        assert await cursor.fetchall() == [("UTF8", "ISO, YMD", "UTC", "read committed")]
