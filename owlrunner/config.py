@@ -21,6 +21,8 @@ SHORT_NAMES = {
     "SYSTEM_JOBS_ALERT_EMAIL": ["notifications", "alert_email"],
 }
 """Variables with names of their own."""
+SUPERVISED = ("INVOCATION_ID", "NOTIFY_SOCKET", "KUBERNETES_SERVICE_HOST")
+"""Variables that a supervisor sets: systemd for a unit, Kubernetes for a container."""
 
 
 def _above_zero(_instance: object, attribute: "attrs.Attribute[Any]", value: float | None) -> None:
@@ -58,6 +60,14 @@ class ServerConfig:
     """How long the others take this server for alive after its last heartbeat; it beats three times in that time."""
     stall_limit: float = attrs.field(default=120.0, validator=_above_zero)
     """How long a handler may block the event loop before the heartbeat gives the server up."""
+    exit_when_stalled: bool | None = None
+    """Whether the process ends when the heartbeat has given up on the event loop, so that its supervisor starts it
+    anew. Unset: where there
+    is one (systemd, Kubernetes, or the process is a container's first)."""
+    fail_waiting_after: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.ge(0))
+    )
+    """A starting server fails due runs that waited for so long, when no server was alive for as long. Unset: one lease."""
     shutdown_grace: float = attrs.field(default=25.0, validator=attrs.validators.ge(0))
     """How long runs may go on after SIGTERM before their cancel scopes are cancelled."""
     wakeups: Literal["listen", "poll"] = "listen"
@@ -71,6 +81,13 @@ class ServerConfig:
     def longest_sleep(self) -> float:
         """Seconds after which a loop looks at the database though nothing woke it."""
         return self.poll_interval or (30.0 if self.wakeups == "listen" else 1.0)
+
+    @property
+    def exits_when_stalled(self) -> bool:
+        """Whether to end the process when the event loop has been blocked for ``stall_limit``."""
+        if self.exit_when_stalled is not None:
+            return self.exit_when_stalled
+        return any(variable in os.environ for variable in SUPERVISED) or os.getpid() == 1
 
     @property
     def remember_callers(self) -> float:

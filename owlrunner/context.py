@@ -6,21 +6,17 @@ picks it up, which is what makes both free to call as often as a handler likes, 
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection
 
 from owlrunner.job_run import Progress
+from owlrunner.run_log import CONTEXT, LogLine, RunLog, run_logger
 
-MAX_LOG_LINES = 10_000
-"""How many log lines one attempt keeps; what comes after is counted, not kept."""
-MAX_LOG_MESSAGE = 8_192
-"""How many characters one log line keeps."""
 MAX_COUNT = 2**53 - 1
 """The largest number that every reader of JSON gets right."""
 MAX_PROGRESS_MESSAGE = 500
@@ -31,46 +27,8 @@ Connect = Callable[["JobContext"], AbstractAsyncContextManager[Connection]]
 
 current_context: ContextVar["JobContext | None"] = ContextVar("owlrunner_context", default=None)
 """The context of the run that this task, or a thread that Trio started for it, works for."""
-
-
-class LogLine(NamedTuple):
-    """One line of a run's log. ``seq`` counts from 1 in each attempt; ``monotonic`` is this process's ``time.monotonic()``."""
-
-    seq: int
-    monotonic: float
-    level: str
-    logger: str
-    message: str
-
-
-class RunLog:
-    """The log lines of one attempt that have not been stored yet, capped, safe to append to from any thread."""
-
-    def __init__(self, on_line: Callable[[], None]) -> None:
-        self._on_line = on_line
-        self._lock = threading.Lock()
-        self._seq = 0
-        self._waiting: list[LogLine] = []
-
-    def append(self, level: str, logger: str, message: str) -> None:
-        """Keep one line, or drop it when the attempt has had its share; the drop is marked by a last line."""
-        with self._lock:
-            self._seq += 1
-            if self._seq > MAX_LOG_LINES + 1:
-                return
-            if self._seq > MAX_LOG_LINES:
-                level, logger = "warning", "owlrunner"
-                message = f"Log full: only the first {MAX_LOG_LINES:,} lines of an attempt are kept."
-            elif len(message) > MAX_LOG_MESSAGE:
-                message = f"{message[:MAX_LOG_MESSAGE]}… ({len(message) - MAX_LOG_MESSAGE:,} more characters)"
-            self._waiting.append(LogLine(self._seq, time.monotonic(), level, logger, message))
-        self._on_line()
-
-    def take(self) -> list[LogLine]:
-        """Return the lines that came since the last call."""
-        with self._lock:
-            lines, self._waiting = self._waiting, []
-        return lines
+_making_log = threading.Lock()
+"""The first lines of a run may come from several threads at once."""
 
 
 class JobContext:
@@ -113,7 +71,11 @@ class JobContext:
 
         Costs no I/O; the latest value is stored a few times a second and always at the end. Numbers are brought into
         0 ≤ processed ≤ total; a total of 0 means that it is not known. Callable from threads.
+
+        Raises TypeError for a message that is no text, and what ``int()`` raises for numbers that are none.
         """
+        if not isinstance(message, str):
+            raise TypeError(f"progress: message must be a str, got {type(message).__name__}")
         total = min(max(0, int(total)), MAX_COUNT)
         processed = min(max(0, int(processed)), MAX_COUNT)
         if total:
@@ -135,9 +97,7 @@ class JobContext:
     def log(self) -> "logging.LoggerAdapter[logging.Logger]":
         """A logger whose lines are stored with the run. Records of any other logger made inside the handler are stored too."""
         if self._log is None:
-            self._log = logging.LoggerAdapter(
-                logging.getLogger(f"owlrunner.run.{self.job_type}"), {"owlrunner_context": self}
-            )
+            self._log = logging.LoggerAdapter(run_logger(self.job_type), {CONTEXT: self})
         return self._log
 
     def connect(self) -> AbstractAsyncContextManager[Connection]:
@@ -155,12 +115,18 @@ class JobContext:
     def store_log_line(self, level: str, logger: str, message: str) -> None:
         """Append one line to the run's log (called by the logging handler)."""
         if self._run_log is None:
-            self._run_log = RunLog(lambda: self._on_news(self))
+            with _making_log:
+                if self._run_log is None:
+                    self._run_log = RunLog(lambda: self._on_news(self))
         self._run_log.append(level, logger, message)
 
     def take_log_lines(self) -> list[LogLine]:
-        """The lines that came since the last call."""
+        """Return the lines that came since the last call."""
         return self._run_log.take() if self._run_log is not None else []
+
+    def finish_log(self) -> list[LogLine]:
+        """Return the lines that came since the last call, and those of the end that are kept when there were too many."""
+        return self._run_log.finish() if self._run_log is not None else []
 
     def ask_cancel(self) -> None:
         """From now on ``is_cancelled()`` tells True."""

@@ -1,7 +1,8 @@
 """This is the room for turning values from outside (JSON, TOML, the environment) into typed ones, or into a clear complaint."""
 
+import math
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -93,7 +94,19 @@ def storable_json(value: Any) -> Any:
         return storable_text(value)
     if isinstance(value, Mapping):
         return {storable_json(key): storable_json(part) for key, part in value.items()}
-    return [storable_json(part) for part in value] if isinstance(value, list) else value
+    return [storable_json(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
+def unstorable_number(value: Any) -> float | None:
+    """Return the first NaN or infinity in a value made of mappings, sequences and scalars, which JSON has no form for, or None."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else value
+    parts: Iterable[Any] = ()
+    if isinstance(value, Mapping):
+        parts = (part for pair in value.items() for part in pair)
+    elif isinstance(value, (list, tuple)):
+        parts = value
+    return next((number for part in parts if (number := unstorable_number(part)) is not None), None)
 
 
 def _read_path(wanted: type[Any], raw: Any) -> Path:

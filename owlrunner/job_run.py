@@ -61,6 +61,8 @@ class Outcome:
     error: str | None = None
     retry_in: float = 0.0
     relinquished: bool = False
+    unreadable_by: str | None = None
+    """The fingerprint of a server that could not read the params; the run is for another one."""
 
 
 @attrs.frozen

@@ -11,6 +11,7 @@ from owlrunner.job_run import JobRun, RunStatus
 
 SIGNS = {RunStatus.COMPLETED: "✅", RunStatus.FAILED: "❌"}
 OTHER_SIGN = "🚫"
+WAITING_SIGN = "⏳"
 
 
 @attrs.frozen
@@ -31,17 +32,27 @@ class Notification:
     team: str | None = None
     link: str | None = None
     """Where the run can be looked at; None where that is nowhere, as for system jobs."""
+    stranded: bool = False
+    """The run has not ended: it waits, and no living server offers its job type or can read its params."""
 
     @property
     def title(self) -> str:
         """The message in one line, such as ``✅ Job completed: RevenueCat Sync``."""
+        if self.stranded:
+            return f"{WAITING_SIGN} No server can run: {self.label}"
         return f"{SIGNS.get(self.run.status, OTHER_SIGN)} Job {self.run.status}: {self.label}"
 
     @property
     def details(self) -> list[tuple[str, str]]:
         """What there is to say, as captions with values, in order. A value may have several lines."""
         run = self.run
-        told = [("Job", self.label), ("Status", str(run.status)), ("Duration", self._duration)]
+        told = [("Job", self.label)]
+        if self.stranded:
+            told.append(
+                ("Status", f"{run.status}: no living server offers the job type {run.job_type} or can read its params")
+            )
+        else:
+            told += [("Status", str(run.status)), ("Duration", self._duration)]
         if run.error:
             told.append(("Error", run.error))
         if run.result is not None:

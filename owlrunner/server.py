@@ -1,4 +1,4 @@
-"""This is the room for the server: everything opened in order, run in nested nurseries, and closed in reverse.
+"""Run a server: everything opened in order, run in nested nurseries, and closed in reverse.
 
 Shutdown is nesting. The intake (web, claiming) ends first; runs get their grace and are then cut; the services that keep
 leases and write outcomes end last, when there is nothing left to write.
@@ -20,23 +20,26 @@ import trio
 from owlrunner.accounts import Accounts, RecentCallers
 from owlrunner.config import Config, WebConfig
 from owlrunner.errors import ConfigError, DatabaseTrouble, PluginError
+from owlrunner.fingerprint import fingerprint_of
 from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
 from owlrunner.plugins import Catalog
 from owlrunner.runtime.loops import Loops
 from owlrunner.runtime.run_logs import caught_run_logs
 from owlrunner.runtime.scheduler import Scheduler
+from owlrunner.runtime.trio_guard import make_nurseries_safe
 from owlrunner.schedule import Schedule
 from owlrunner.schedules_file import read_schedules
 from owlrunner.storage import notifications
 from owlrunner.storage.embedded import open_embedded
 from owlrunner.storage.migrations import migrate, require_current_schema, wanted_migrations
-from owlrunner.storage.postgres import Database
+from owlrunner.storage.postgres import ANSWER_TIMEOUT, Database
 from owlrunner.storage.servers import Registration
 from owlrunner.version import VERSION
 from owlrunner.web.app import Application, build_app
 from owlrunner.web.streams import Streams
 
+SHORTEST_ANSWER_TIMEOUT = 1.0
 RUNTIME_CONNECTIONS = 4
 """The pool of the runtime's loops, apart from the API's: a crowd of requests must not keep outcomes from being written."""
 
@@ -63,10 +66,26 @@ async def open_database_url(config: Config) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def open_database(config: Config, url: str, size: int, *, plan_once: bool = False) -> AsyncIterator[Database]:
+async def open_database(config: Config, url: str, size: int, name: str = "") -> AsyncIterator[Database]:
     """A pool on ``url``; behind a pooler in transaction mode (``wakeups = "poll"``) without prepared statements."""
     prepare, patience = config.server.wakeups == "listen", config.database.connect_timeout
-    async with Database(url, size=size, connect_timeout=patience, prepare=prepare, plan_once=plan_once) as db:
+    async with Database(url, size=size, name=name, connect_timeout=patience, prepare=prepare) as db:
+        yield db
+
+
+@contextlib.asynccontextmanager
+async def _open_runtime_database(config: Config, url: str) -> AsyncIterator[Database]:
+    """The pool of the loops: whatever falls silent is given up in a third of the lease, so that there is time to try again."""
+    limit = min(ANSWER_TIMEOUT, max(SHORTEST_ANSWER_TIMEOUT, config.server.lease / 3))
+    async with Database(
+        url,
+        size=RUNTIME_CONNECTIONS,
+        name="runtime",
+        connect_timeout=min(config.database.connect_timeout, limit),
+        answer_within=limit,
+        prepare=config.server.wakeups == "listen",
+        plan_once=True,
+    ) as db:
         yield db
 
 
@@ -88,21 +107,22 @@ async def run_server(
 ) -> None:
     """Run one server until ``stop`` is set, then shut it down in an orderly way. Ready when its port is open.
 
-    Raises ConfigError, SchemaOutdated, SchemaTooNew, DatabaseUnavailable before it is ready.
+    Raises ConfigError, SchemaOutdated, SchemaTooNew, DatabaseTrouble before it is ready, and Superseded afterwards.
     """
     async with contextlib.AsyncExitStack() as opened:
         # Bound first, listening last: a port that is taken must be found out before this server supersedes the one that has it.
         port = opened.enter_context(_bound(config.web)) if config.web.enabled else None
         url = await opened.enter_async_context(open_database_url(config))
-        api_db = await opened.enter_async_context(open_database(config, url, config.database.pool_size))
-        db = await opened.enter_async_context(open_database(config, url, RUNTIME_CONNECTIONS, plan_once=True))
+        api_db = await opened.enter_async_context(open_database(config, url, config.database.pool_size, "api"))
+        db = await opened.enter_async_context(_open_runtime_database(config, url))
         await bring_schema(config, db, catalog)
-        opened.enter_context(caught_run_logs())
+        make_nurseries_safe()
+        logs = opened.enter_context(caught_run_logs())
         wanted = _schedules(config, catalog)
         notifiers = catalog.named_notifiers(config.notifications.notifiers)
         async with db.session() as session:
             await notifications.set_rules(session, config.notifications, sorted(notifiers))
-        loops = Loops.assemble(config, catalog, db, _registration(config, catalog, port), notifiers)
+        loops = Loops.assemble(config, catalog, db, _registration(config, catalog, port), notifiers, logs)
         await loops.scheduler.replace(wanted)
         accounts = Accounts(api_db, RecentCallers(config.server.remember_callers))
         async with trio.open_nursery() as services:
@@ -113,7 +133,14 @@ async def run_server(
                     web_url = ""
                     if port is not None:
                         streams = Streams(loops.wakeups.pending, stop)
-                        app = build_app(Jobs(api_db, catalog), accounts, Mailer(config.mail), config, streams=streams)
+                        app = build_app(
+                            Jobs(api_db, catalog),
+                            accounts,
+                            Mailer(config.mail),
+                            config,
+                            missing=loops.late,
+                            streams=streams,
+                        )
                         web_url = await intake.start(_serve_web, config, app, port, stop)
                     claiming = await intake.start(loops.claim, runs)
                     firing = await intake.start(loops.fire)
@@ -138,6 +165,7 @@ def _registration(config: Config, catalog: Catalog, port: socket.socket | None) 
         name=config.server.name or f"{socket.gethostname()}{where}",
         version=VERSION,
         job_types=sorted(catalog.job_types),
+        fingerprints=[fingerprint_of(job_type) for _, job_type in sorted(catalog.job_types.items())],
         capacity=config.server.capacity,
         lease=config.server.lease,
     )
@@ -195,16 +223,3 @@ async def _reload_on_hangup(
                 logger.error("the schedules stay as they were: %s", error)  # noqa: TRY400 - a sentence for the owner, no traceback
             else:
                 logger.info("the schedules were read again: %d hold now", len(wanted))
-
-
-async def stop_on_signal(stop: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-    """Set ``stop`` at the first SIGTERM or SIGINT; a second one ends the process at once, as kill would."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        task_status.started()
-        async for number in signals:
-            if stop.is_set():
-                logger.error("told twice to stop: ending without waiting for runs; the next server recovers them")
-                logging.shutdown()
-                # A handler in a thread cannot be cancelled, so an orderly end may never come; whoever asks twice wants it now.
-                os._exit(128 + number)
-            stop.set()

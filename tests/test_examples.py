@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from owlrunner.config import ServerConfig, WebConfig, load_config
-from owlrunner.runtime import heartbeat, loops, worker
+from owlrunner.runtime import heartbeat, loops
+from owlrunner.storage.postgres import ANSWER_TIMEOUT
 from tests.docs.command_lines import check_owlrunner
 
 EXAMPLES = Path(__file__).parents[1] / "config" / "examples"
 UNIT = EXAMPLES / "owlrunner@.service"
 COMPOSE = EXAMPLES / "compose.yaml"
 ORDERLY_END = (
-    max(WebConfig().graceful_timeout, worker.CLAIM_PATIENCE)
+    max(WebConfig().graceful_timeout, 3 * ANSWER_TIMEOUT)
     + ServerConfig().shutdown_grace
     + loops.CUT_PATIENCE
     + loops.DRAIN_PATIENCE

@@ -12,7 +12,7 @@ from owlrunner.cli.local import find_modules
 from owlrunner.cli.log_output import set_up_logging
 from owlrunner.cli.printing import print_json_line, say
 from owlrunner.demo.show import SYNC_SECONDS, DemoOptions, Ready, run_demo
-from owlrunner.server import stop_on_signal
+from owlrunner.stop_signals import stopped_by_signals
 
 
 @click.command()
@@ -53,10 +53,8 @@ async def _demo(options: DemoOptions, as_json: bool) -> None:
             say(_welcome(ready, options.data_dir))
 
     stop = trio.Event()
-    async with trio.open_nursery() as nursery:
-        await nursery.start(stop_on_signal, stop)
+    with stopped_by_signals(stop):
         await run_demo(options, stop, announce)
-        nursery.cancel_scope.cancel()
 
 
 def _welcome(ready: Ready, data_dir: Path) -> str:

@@ -9,7 +9,8 @@ from owlrunner.cli.log_output import set_up_logging
 from owlrunner.cli.options import Shared, config_option, pass_shared
 from owlrunner.config import Config
 from owlrunner.plugins import Catalog
-from owlrunner.server import run_server, stop_on_signal
+from owlrunner.server import run_server
+from owlrunner.stop_signals import stopped_by_signals
 
 
 @click.command()
@@ -29,7 +30,5 @@ def serve(shared: Shared) -> None:
 
 async def _serve(config: Config, catalog: Catalog) -> None:
     stop = trio.Event()
-    async with trio.open_nursery() as nursery:
-        await nursery.start(stop_on_signal, stop)
+    with stopped_by_signals(stop):
         await run_server(config, catalog, stop)
-        nursery.cancel_scope.cancel()

@@ -6,7 +6,7 @@ Whatever a notifier does, hang, raise or be slow, happens to that notification a
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from uuid import UUID
 
 import attrs
@@ -16,7 +16,8 @@ from owlrunner.config import NotificationsConfig
 from owlrunner.errors import DatabaseTrouble, Undeliverable
 from owlrunner.job_type import AnyJobType, Retry
 from owlrunner.notification import Notification, Notifier
-from owlrunner.runtime.execution import describe, unwrapped
+from owlrunner.runtime.execution import describe, is_being_torn_down, unwrapped
+from owlrunner.runtime.trio_guard import close_abandoned_nurseries, open_nurseries
 from owlrunner.storage import notifications
 from owlrunner.storage.notifications import ClaimedNotification
 from owlrunner.storage.postgres import Database
@@ -53,6 +54,7 @@ class Deliverer:
             attempt=claimed.attempt,
             project=claimed.project,
             team=claimed.team,
+            stranded=claimed.stranded,
             # System runs have no page: only the owner may see them.
             link=f"{self.public_url.rstrip('/')}/dashboard/jobs/{run.id}" if self.public_url and run.team_id else None,
         )
@@ -68,16 +70,19 @@ class Delivery:
         config: NotificationsConfig,
         *,
         bell: Bell,
-        server_id: Callable[[], UUID],
+        joined: Callable[[], Awaitable[UUID]],
         longest_sleep: float,
+        on_round: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._db = db
         self._deliverer = deliverer
         self._config = config
         self._retry = Retry(first_delay=config.retry_delay, max_delay=max(LONGEST_DELAY, config.retry_delay))
         self._bell = bell
-        self._server_id = server_id
+        # Waits while this server has no registration that holds: somebody else may be sending by then.
+        self._joined = joined
         self._longest_sleep = longest_sleep
+        self._on_round = on_round
         self._sending: Counter[str] = Counter()
         self._idle = Bell()
 
@@ -85,12 +90,15 @@ class Delivery:
         """Deliver for ever."""
         async with trio.open_nursery() as sends:
             while True:
+                server_id = await self._joined()
                 rung = self._bell.listen()
                 try:
-                    sleep = 0.0 if await self._claim(sends) else await self._until_due()
+                    sleep = 0.0 if await self._claim(sends, server_id) else await self._until_due()
                 except DatabaseTrouble as error:
                     logger.warning("cannot look for notifications: %s", error)
                     sleep = OUTAGE_DELAY
+                else:
+                    self._on_round(min(sleep, self._longest_sleep))
                 with trio.move_on_after(min(sleep, self._longest_sleep)):
                     await rung.wait()
 
@@ -105,12 +113,11 @@ class Delivery:
         rooms = {name: MAX_SENDING - self._sending[name] for name in self._deliverer.notifiers}
         return {name: room for name, room in rooms.items() if room > 0}
 
-    async def _claim(self, sends: trio.Nursery) -> int:
+    async def _claim(self, sends: trio.Nursery, server_id: UUID) -> int:
         """Start sending what is due, and return how many those are."""
         rooms = self._rooms
         if not rooms:
             return 0
-        server_id = self._server_id()
         # Twice the time of a try: one that is on its way must have been cut off before anybody else begins.
         patience = 2 * self._config.send_timeout
         async with self._db.session() as session:
@@ -146,18 +153,23 @@ class Delivery:
     async def _send(self, claimed: ClaimedNotification) -> BaseException | None:
         """Let the notifier try, and return what it raised."""
         notification = self._deliverer.compose(claimed)
+        nurseries = open_nurseries()
         try:
             with trio.fail_after(self._config.send_timeout):
                 await self._deliverer.notifiers[claimed.notifier].send(notification)
         except trio.TooSlowError:
             return TimeoutError(f"not sent within {self._config.send_timeout:g} seconds")
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a notifier may raise anything; it ends its own try and nothing else
-            return error
         except BaseExceptionGroup as group:
             _, others = group.split(trio.Cancelled)
-            if others is None:
+            if others is None and is_being_torn_down():
                 raise
-            return unwrapped(others)
+            return unwrapped(others or group)
+        except BaseException as error:
+            if isinstance(error, trio.Cancelled) and is_being_torn_down():
+                raise
+            return error
+        finally:
+            close_abandoned_nurseries(nurseries)
         return None
 
     async def _write_down(self, claimed: ClaimedNotification, server_id: UUID, error: BaseException | None) -> bool:

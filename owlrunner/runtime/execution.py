@@ -1,10 +1,14 @@
-"""This is the room for carrying one attempt from its handler to its outcome.
+"""Carry one attempt from its handler to its outcome.
 
 It knows no database: ``owlrunner.testing`` runs handlers with these very semantics. There is no nursery around the handler,
 so its exception arrives as it was raised.
+
+A handler may raise anything and leave anything open; that ends its own run and nothing else. Two things pass through:
+Trio's Cancelled when the server itself is being torn down, and KeyboardInterrupt, which in a test is a person at the keyboard.
 """
 
 import enum
+import math
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +20,7 @@ from owlrunner.decoding import storable_text
 from owlrunner.errors import InvalidParams, OwlRunnerError
 from owlrunner.job_run import Outcome, Progress, RunStatus
 from owlrunner.job_type import AnyJobType
+from owlrunner.runtime.trio_guard import close_abandoned_nurseries, open_nurseries
 
 MAX_ERROR = 10_000
 """How many characters of an error message are kept; the log has the traceback."""
@@ -38,48 +43,78 @@ class Attempt:
     server_id: UUID
     """Under which registration the run was claimed."""
     max_attempts: int = 1
+    fingerprint: str | None = None
+    """What this server can read of the params; a run that it cannot read goes to another. None: such a run fails."""
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     cut: Cut | None = None
 
+    @property
+    def timed_out(self) -> bool:
+        """Whether it ran past its timeout before anybody wanted it to end."""
+        return self.cut is None and self.scope.cancel_called
+
     def request_cancel(self) -> None:
-        """Somebody wants the run to end: tell the handler now, and cancel its scope when the grace is over."""
-        if self.cut is None:
+        """Let the handler know that somebody wants the run to end, and cancel its scope when the grace is over."""
+        if self.cut is None and not self.timed_out:
             self.cut = Cut.CANCEL
             self.ctx.ask_cancel()
             self.scope.deadline = min(self.scope.deadline, trio.current_time() + self.job_type.cancel_grace)
 
     def cut_off(self, cut: Cut) -> None:
-        """End it now. A cancel request that came before remains the reason, except that a lost run is lost."""
-        if self.cut is not Cut.CANCEL or cut is Cut.LEASE_LOST:
+        """End it now. The first reason remains, a cancel request or a timeout, except that a lost run is lost."""
+        if cut is Cut.LEASE_LOST or (self.cut is not Cut.CANCEL and not self.timed_out):
             self.cut = cut
         self.ctx.ask_cancel()
         self.scope.cancel()
 
 
 async def execute(attempt: Attempt, raw_params: Any) -> Outcome:
-    """Run the handler to its end, whichever that is, and say how it ended. Raises nothing of the handler's."""
+    """Run the handler to its end, whichever that is, and say how it ended.
+
+    Raises nothing of the handler's but KeyboardInterrupt.
+    """
     ctx, job_type = attempt.ctx, attempt.job_type
     # The task ends with the run, so nobody else inherits this.
     current_context.set(ctx)
     try:
         params = job_type.decode_params(raw_params)
     except InvalidParams as problem:
-        # Accepted by a server whose plugin was another version. Trying again would not help.
-        return Outcome(RunStatus.FAILED, error=str(problem))
+        return _unreadable(attempt, problem)
     if job_type.timeout is not None:
         attempt.scope.deadline = min(attempt.scope.deadline, trio.current_time() + job_type.timeout)
+    nurseries = open_nurseries()
     try:
         with attempt.scope:
             result = await job_type.handler(ctx, *params)
             return _returned(attempt, result)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a handler may raise anything; it ends its own run and nothing else
-        return _raised(attempt, error)
+    except KeyboardInterrupt:
+        raise
     except BaseExceptionGroup as group:
         _, others = group.split(trio.Cancelled)
-        if others is None:
+        if (others is None and is_being_torn_down()) or group.subgroup(KeyboardInterrupt) is not None:
             raise
-        return _raised(attempt, others)
+        return raised(attempt, others or group)
+    except BaseException as error:
+        if isinstance(error, trio.Cancelled) and is_being_torn_down():
+            raise
+        # Anything else, also a Cancelled that was kept from somewhere else.
+        return raised(attempt, error)
+    finally:
+        close_abandoned_nurseries(nurseries)
     return _cancelled(attempt)
+
+
+def is_being_torn_down() -> bool:
+    """Whether what surrounds the attempt's own scope is cancelled."""
+    return trio.current_effective_deadline() == -math.inf
+
+
+def _unreadable(attempt: Attempt, problem: InvalidParams) -> Outcome:
+    """The params were accepted by a server whose plugin is another version: let one that understands them have the run."""
+    if attempt.fingerprint is None:
+        return Outcome(RunStatus.FAILED, error=str(problem))
+    attempt.ctx.log.warning("this server cannot read the params, and leaves the run to another: %s", problem)
+    return Outcome(RunStatus.PENDING, error=str(problem), relinquished=True, unreadable_by=attempt.fingerprint)
 
 
 def _returned(attempt: Attempt, result: Any) -> Outcome:
@@ -88,7 +123,7 @@ def _returned(attempt: Attempt, result: Any) -> Outcome:
         if attempt.cut is Cut.CANCEL:
             return Outcome(RunStatus.CANCELLED, result=result)
         return _interrupted(attempt, attempt.cut)
-    if attempt.cut is None and attempt.scope.cancel_called:
+    if attempt.timed_out:
         # It shielded itself, swallowed Cancelled, or never came to a checkpoint.
         return _timed_out(attempt)
     return Outcome(RunStatus.COMPLETED, result=result)
@@ -111,10 +146,13 @@ def _timed_out(attempt: Attempt) -> Outcome:
     return _failed(attempt, f"Timed out after {attempt.job_type.timeout:g} seconds")
 
 
-def _raised(attempt: Attempt, error: BaseException) -> Outcome:
+def raised(attempt: Attempt, error: BaseException) -> Outcome:
     """The handler raised."""
     error = unwrapped(error)
     attempt.ctx.log.error("attempt %d failed", attempt.ctx.attempt, exc_info=error)
+    if attempt.timed_out:
+        # Whatever it raised while it was being ended, this is why it was.
+        return _timed_out(attempt)
     if attempt.cut in (Cut.SHUTDOWN, Cut.LEASE_LOST):
         return _interrupted(attempt, attempt.cut)
     return _failed(attempt, describe(error))
@@ -150,7 +188,7 @@ def describe(error: BaseException) -> str:
     """An exception as the run's error text: its message, with the class where it is not one of our sentences."""
     try:
         message = str(error)
-    except Exception:  # noqa: BLE001 - a broken __str__ is the plugin's, and the run still needs an error text
+    except BaseException:  # noqa: BLE001 - a broken __str__ is the plugin's, and the run still needs an error text
         message = "(its message cannot be shown)"
     if isinstance(error, BaseExceptionGroup):
         message = f"{error.message}: " + "; ".join(describe(unwrapped(part)) for part in error.exceptions[:5])

@@ -1,12 +1,21 @@
-"""This is the room for the connections that handlers open: how many runs may have some at once."""
+"""Limit how many runs may have connections of their own at once."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import attrs
 import trio
 
 from owlrunner.context import Connection, JobContext
 from owlrunner.storage.postgres import Database
+
+
+@attrs.define(eq=False)
+class _Place:
+    """One run's place, for all the connections that it has or waits for."""
+
+    granted: trio.Event = attrs.field(factory=trio.Event)
+    users: int = 0
 
 
 class HandlerConnections:
@@ -14,35 +23,44 @@ class HandlerConnections:
 
     def __init__(self, db: Database, most: int) -> None:
         self._db = db
-        self._places = trio.Semaphore(most)
-        self._open: dict[JobContext, int] = {}
+        self._free = trio.Semaphore(most)
+        self._places: dict[JobContext, _Place] = {}
 
     def __repr__(self) -> str:
-        return f"<HandlerConnections of {len(self._open)} runs, {self._places.value} places left>"
+        return f"<HandlerConnections of {len(self._places)} runs, {self._free.value} places left>"
 
     @asynccontextmanager
     async def open(self, ctx: JobContext) -> AsyncIterator[Connection]:
-        """Open one for the run, as soon as there is a place for it.
+        """Open one for the run, as soon as there is a place for the run.
 
-        A run that has one already opens more without waiting: runs that hold one each and wait for one more would wait for ever.
+        A run has one place for all its connections: runs that hold one each and wait for one more would wait for ever,
+        and so would one run that opens two side by side.
         """
-        await self._enter(ctx)
+        place = self._places.setdefault(ctx, _Place())
+        place.users += 1
         try:
-            async with self._db.dedicated() as connection:
+            await self._wait_for(place)
+            async with self._db.dedicated("handler") as connection:
                 yield connection
         finally:
-            self._leave(ctx)
+            place.users -= 1
+            if not place.users:
+                del self._places[ctx]
+                if place.granted.is_set():
+                    self._free.release()
 
-    async def _enter(self, ctx: JobContext) -> None:
-        if ctx not in self._open:
-            await self._places.acquire()
-            if ctx in self._open:
-                # Another task of the same run came first; one place is enough for both.
-                self._places.release()
-        self._open[ctx] = self._open.get(ctx, 0) + 1
+    async def _wait_for(self, place: _Place) -> None:
+        """Return when the place is granted; of several tasks of one run that wait, the first to get it gets it for all."""
+        if place.granted.is_set():
+            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._acquire, place, nursery.cancel_scope)
+            await place.granted.wait()
+            nursery.cancel_scope.cancel()
 
-    def _leave(self, ctx: JobContext) -> None:
-        self._open[ctx] -= 1
-        if not self._open[ctx]:
-            del self._open[ctx]
-            self._places.release()
+    async def _acquire(self, place: _Place, waiting: trio.CancelScope) -> None:
+        await self._free.acquire()
+        if place.granted.is_set():
+            self._free.release()
+        place.granted.set()
+        waiting.cancel()

@@ -1,7 +1,7 @@
-"""This is the room for the runs that this server holds: who they are, and what happens to them behind its back."""
+"""Know the runs that this server holds, and what happens to them behind its back."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from uuid import UUID
 
 import trio
@@ -33,14 +33,28 @@ class HeldRuns:
     def __repr__(self) -> str:
         return f"<HeldRuns {len(self)} of {self.capacity}>"
 
-    def add(self, attempt: Attempt) -> None:
-        """It has been claimed."""
-        self._attempts[attempt.ctx.run_id, attempt.ctx.attempt] = attempt
+    def add(self, attempt: Attempt) -> bool:
+        """Hold an attempt that has been claimed, or return False: it is held already.
+
+        A failover that lost our first claim lets us claim the very same attempt again. Two executions under one key
+        could not be told apart by anybody, so the first one is ended, and its end is the run's.
+        """
+        key = attempt.ctx.run_id, attempt.ctx.attempt
+        first = self._attempts.get(key)
+        if first is not None:
+            logger.error(
+                "run %s was claimed a second time, which a failover can bring about: its handler is cancelled",
+                attempt.ctx.run_id,
+            )
+            first.cut_off(Cut.LEASE_LOST)
+            return False
+        self._attempts[key] = attempt
+        return True
 
     def remove(self, attempt: Attempt) -> None:
-        """Its handler has ended."""
+        """Let go of an attempt whose handler has ended."""
         was_full = len(self._attempts) >= self.capacity
-        self._attempts.pop((attempt.ctx.run_id, attempt.ctx.attempt), None)
+        del self._attempts[attempt.ctx.run_id, attempt.ctx.attempt]
         if was_full:
             self._not_full.ring()
         if not self._attempts:
@@ -61,7 +75,7 @@ class HeldRuns:
             if server_id is None or attempt.server_id == server_id:
                 attempt.cut_off(cut)
 
-    async def hear_news(self, db: Database, bell: Bell, interval: float) -> None:
+    async def hear_news(self, db: Database, bell: Bell, interval: float, on_round: Callable[[float], None]) -> None:
         """Ask for ever, at each ring and each interval, which held runs were cancelled or lost, and act on it."""
         while True:
             rung = bell.listen()
@@ -69,6 +83,8 @@ class HeldRuns:
                 await self._ask(db)
             except DatabaseTrouble as error:
                 logger.warning("cannot ask after held runs: %s", error)
+            else:
+                on_round(interval)
             with trio.move_on_after(interval):
                 await rung.wait()
 

@@ -1,23 +1,31 @@
-"""This is the room for writing outcomes, progress and logs: batched by load, never by delay, and never lost to an outage.
+"""Write outcomes, progress and logs: batched by load, never by delay, and never lost to an outage.
 
-Handlers and worker tasks leave things here without waiting. One loop takes whatever has gathered since its last statement.
+How it works. Handlers and worker tasks leave things here without waiting. One loop takes whatever has gathered since
+its last statement: first log lines and progress, which are refused once a run has ended, then outcomes. What has been
+taken from a run waits in three queues until it is stored, so that an outage, a batch that fails or one bad item loses
+nothing (see write_queue).
+
+Whether a statement without an answer took effect is not asked: it is sent again, and what it had written is recognised
+by server and attempt.
 """
 
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 import trio
 
-from owlrunner.context import JobContext, LogLine
-from owlrunner.decoding import storable_json
+from owlrunner.context import JobContext
+from owlrunner.decoding import storable_json, storable_text, unstorable_number
 from owlrunner.errors import DatabaseTrouble, StatementFailed
 from owlrunner.job_run import Outcome, Progress, RunStatus
-from owlrunner.runtime.execution import Attempt, final_progress
+from owlrunner.run_log import LogLine
+from owlrunner.runtime.execution import Attempt, describe, final_progress
+from owlrunner.runtime.write_queue import WriteQueue
 from owlrunner.storage import attempts
 from owlrunner.storage.attempts import FinishedAttempt, progress_json
 from owlrunner.storage.postgres import Database, Session
@@ -29,7 +37,8 @@ FIRST_KEPT, KEPT_IN_A_ROW = 1.0, 30
 RETRY_DELAYS = (0.2, 0.5, 1.0, 2.0)
 """Seconds between attempts to reach a database that is away; the last is repeated."""
 MAX_RESULT_BYTES = 1024 * 1024
-MAX_BATCH = 1000
+MAX_TRIES = 5
+"""How often a log line or a progress that is refused alone is tried; the outcomes behind it are worth more."""
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +50,23 @@ class _Line(NamedTuple):
     line: LogLine
 
 
+class _Latest(NamedTuple):
+    """The progress of an attempt that was the latest when it was taken, and whether it is kept for good."""
+
+    server_id: UUID
+    run_id: UUID
+    attempt: int
+    progress: Progress
+    kept: bool
+
+
 class _Ended(NamedTuple):
     server_id: UUID
     finished: FinishedAttempt
+    is_limited: bool
+    """Whether the end makes room for another run of a job type with max_running."""
+    reduced: int = 0
+    """How often something was taken out because PostgreSQL refused it."""
 
 
 class _Keeping:
@@ -74,10 +97,29 @@ class Recorder:
         # Marks left by contexts, from any thread; a dict because one assignment is atomic, and keeps the order.
         self._dirty: dict[JobContext, None] = {}
         self._next_progress = 0.0
-        # Taken from the runs, not yet stored. Only what has been stored is taken out again.
-        self._lines: list[_Line] = []
-        self._progress: dict[tuple[UUID, UUID, int], tuple[Progress, bool]] = {}
-        self._ended: list[_Ended] = []
+        # Taken from the runs, not yet stored.
+        self._lines = WriteQueue[_Line](
+            group_of=lambda one: one.server_id,
+            size_of=lambda one: 100 + len(one.line.message) * 2,
+            name_of=lambda one: f"line {one.line.seq} of the log of run {one.run_id}",
+            smaller=_readable_line,
+            max_tries=MAX_TRIES,
+        )
+        self._progress = WriteQueue[_Latest](
+            group_of=lambda one: one.server_id,
+            size_of=lambda one: 100 + len(one.progress.message) * 2,
+            name_of=lambda one: f"the progress of run {one.run_id}",
+            max_tries=MAX_TRIES,
+        )
+        # Runs of whose log a line must be stored first.
+        self._with_lines: set[tuple[UUID, int]] = set()
+        self._ended = WriteQueue[_Ended](
+            group_of=lambda one: one.server_id,
+            size_of=_size_of_outcome,
+            name_of=lambda one: f"the outcome of run {one.finished.id} ({one.finished.outcome.status})",
+            smaller=_reduced,
+            waits=lambda one: (one.finished.id, one.finished.attempt) in self._with_lines,
+        )
         self._work = trio.Event()
         self._flushed = trio.Event()
 
@@ -98,12 +140,13 @@ class Recorder:
         self.forget(attempt)
         run_id, number = attempt.ctx.run_id, attempt.ctx.attempt
         # Stored before the outcome: afterwards the run is not ours any more.
-        self._lines += (_Line(attempt.server_id, run_id, number, line) for line in attempt.ctx.take_log_lines())
+        for line in attempt.ctx.finish_log():
+            self._lines.add(_Line(attempt.server_id, run_id, number, line))
         progress = final_progress(attempt, outcome)
         finished = FinishedAttempt(
             run_id, number, outcome, _result_json(outcome.result), progress_json(progress) if progress else None
         )
-        self._ended.append(_Ended(attempt.server_id, finished))
+        self._ended.add(_Ended(attempt.server_id, finished, attempt.job_type.max_running is not None))
         self._work.set()
 
     def forget(self, attempt: Attempt) -> None:
@@ -117,10 +160,12 @@ class Recorder:
         """The (run, attempt)s whose outcome has not been stored yet."""
         return [(one.finished.id, one.finished.attempt) for one in self._ended]
 
-    async def run(self) -> None:
+    async def run(self, on_round: Callable[[float], None] = lambda _: None) -> None:
         """Write for ever."""
         failures = 0
         while True:
+            if not self._ended and not self._attempts:
+                on_round(math.inf)
             await self._wait_for_work()
             try:
                 await self._flush()
@@ -133,6 +178,7 @@ class Recorder:
                 if failures:
                     logger.info("the database is back; everything that waited has been written")
                 failures = 0
+                on_round(PROGRESS_INTERVAL)
 
     @property
     def backlog(self) -> int:
@@ -163,12 +209,29 @@ class Recorder:
         # What ends from here on waits for the next time: its log lines must be stored first, while the run is still ours.
         ended = len(self._ended)
         if self._lines or self._progress or ended:
-            async with self._db.session() as session:
-                await self._store_lines(session)
-                await self._store_progress(session)
-                await self._store_outcomes(session, ended)
+            await self._write(ended)
         self._flushed.set()
         self._flushed = trio.Event()
+
+    async def _write(self, ended: int) -> None:
+        """Write what waits in the three queues; one that is refused does not keep the others from being written."""
+        written, refusals = 0, []
+        writes: tuple[tuple[Any, Any, int | None], ...] = (
+            (self._lines.write, self._store_lines, None),
+            (self._progress.write, self._store_progress, None),
+            (self._ended.write, self._store_outcomes, ended),
+        )
+        for write, store, count in writes:
+            # Lines that are still there were refused; whatever comes in meanwhile belongs to later outcomes.
+            self._with_lines = {(one.run_id, one.attempt) for one in self._lines}
+            try:
+                written += await write(store, count)
+            except StatementFailed as refusal:
+                refusals.append(refusal)
+        for queue in (self._lines, self._progress, self._ended):
+            queue.judge(others_were_written=written > 0)
+        if refusals:
+            raise refusals[0]
 
     def _collect_news(self) -> None:
         """Take what running handlers have told, at most once in PROGRESS_INTERVAL."""
@@ -182,79 +245,69 @@ class Recorder:
             attempt = self._attempts.get(ctx)
             if attempt is None:
                 continue
-            self._lines += (_Line(attempt.server_id, ctx.run_id, ctx.attempt, line) for line in ctx.take_log_lines())
+            for line in ctx.take_log_lines():
+                self._lines.add(_Line(attempt.server_id, ctx.run_id, ctx.attempt, line))
             progress = ctx.take_new_progress()
             if progress is not None:
                 keeps = self._keeping.setdefault(ctx, _Keeping()).keeps(now)
-                self._progress[attempt.server_id, ctx.run_id, ctx.attempt] = (progress, keeps)
+                self._progress.add(_Latest(attempt.server_id, ctx.run_id, ctx.attempt, progress, keeps))
 
-    async def _store_lines(self, session: Session) -> None:
-        while self._lines:
-            server_id = self._lines[0].server_id
-            batch = [line for line in self._lines[:MAX_BATCH] if line.server_id == server_id]
-            try:
-                await attempts.append_logs(
-                    session, server_id, ((one.run_id, one.attempt, one.line) for one in batch), time.monotonic()
-                )
-            except StatementFailed as error:
-                if error.transient:
-                    raise
-                # A log is worth less than the outcomes that wait behind it.
-                logger.exception("%d log lines could not be stored and are dropped", len(batch))
-            stored = set(batch)
-            self._lines = [line for line in self._lines if line not in stored]
+    async def _store_lines(self, batch: Sequence[_Line]) -> None:
+        async with self._db.session() as session:
+            lines = ((one.run_id, one.attempt, one.line) for one in batch)
+            await attempts.append_logs(session, batch[0].server_id, lines, time.monotonic())
 
-    async def _store_progress(self, session: Session) -> None:
-        while self._progress:
-            server_id = next(iter(self._progress))[0]
-            batch = [(key, value) for key, value in list(self._progress.items())[:MAX_BATCH] if key[0] == server_id]
-            await attempts.save_progress(
-                session, server_id, [(run_id, number, *value) for (_, run_id, number), value in batch]
-            )
-            for key, _ in batch:
-                del self._progress[key]
+    async def _store_progress(self, batch: Sequence[_Latest]) -> None:
+        # After an outage several values of one attempt may wait; one statement cannot write a row twice, and only the
+        # last one counts.
+        latest = {(one.run_id, one.attempt): one for one in batch}
+        async with self._db.session() as session:
+            await attempts.save_progress(session, batch[0].server_id, [one[1:] for one in latest.values()])
 
-    async def _store_outcomes(self, session: Session, count: int) -> None:
-        while count > 0:
-            server_id = self._ended[0].server_id
-            batch = [one for one in self._ended[: min(count, MAX_BATCH)] if one.server_id == server_id]
-            try:
-                await self._finish(session, server_id, [one.finished for one in batch])
-            except StatementFailed as error:
-                if error.transient:
-                    raise
-                # One of them cannot be stored: find it by writing each alone, so that the others lose nothing.
-                for one in batch:
-                    await self._finish_alone(session, server_id, one.finished)
-            stored = {id(one) for one in batch}
-            self._ended = [one for one in self._ended if id(one) not in stored]
-            count -= len(batch)
+    async def _store_outcomes(self, batch: Sequence[_Ended]) -> None:
+        async with self._db.session() as session:
+            await self._finish(session, batch)
 
-    async def _finish(self, session: Session, server_id: UUID, batch: list[FinishedAttempt]) -> None:
-        lost = await attempts.finish(session, server_id, batch)
-        if any(one.outcome.status is RunStatus.PENDING for one in batch):
+    async def _finish(self, session: Session, batch: Sequence[_Ended]) -> None:
+        lost = await attempts.finish(
+            session, batch[0].server_id, [one.finished for one in batch], ring=any(one.is_limited for one in batch)
+        )
+        if any(one.finished.outcome.status is RunStatus.PENDING or one.is_limited for one in batch):
             self._on_requeued()
         self._on_ended()
         for one in batch if lost else ():
-            if one.id in lost:
+            if one.finished.id in lost:
                 logger.warning(
                     "the outcome of run %s (%s) was not written: the run is not ours any more",
-                    one.id,
-                    one.outcome.status,
+                    one.finished.id,
+                    one.finished.outcome.status,
                 )
 
-    async def _finish_alone(self, session: Session, server_id: UUID, one: FinishedAttempt) -> None:
-        try:
-            await self._finish(session, server_id, [one])
-        except StatementFailed as error:
-            if error.transient:
-                raise
-            logger.exception("the outcome of run %s could not be stored", one.id)
-            failed = Outcome(
-                RunStatus.FAILED,
-                error=f"The run ended as {one.outcome.status}, but its outcome could not be stored: {error}",
-            )
-            await self._finish(session, server_id, [FinishedAttempt(one.id, one.attempt, failed, None, None)])
+
+def _size_of_outcome(one: _Ended) -> int:
+    """About how many bytes it is as JSON."""
+    finished = one.finished
+    return 200 + len(finished.result or "") + len(finished.progress or "") + len(finished.outcome.error or "")
+
+
+def _readable_line(one: _Line, error: StatementFailed) -> _Line | None:
+    """A line that says why the real one is not there; None where that is refused too."""
+    text = f"(a line that could not be stored: {error})"
+    return None if one.line.message == text else one._replace(line=one.line._replace(logger="owlrunner", message=text))
+
+
+def _reduced(one: _Ended, error: StatementFailed) -> _Ended | None:
+    """The outcome without what may have been refused: first without its result and progress, then as a failure of a few words."""
+    finished = one.finished
+    if one.reduced == 0:
+        logger.error("the result of run %s could not be stored: %s", finished.id, error)
+        result = None if finished.result is None else _unstorable(str(error))
+        return one._replace(finished=finished._replace(result=result, progress=None), reduced=1)
+    if one.reduced == 1:
+        message = f"The run ended as {finished.outcome.status}, but its outcome could not be stored"
+        failed = Outcome(RunStatus.FAILED, error=message)
+        return one._replace(finished=FinishedAttempt(finished.id, finished.attempt, failed, None, None), reduced=2)
+    return None
 
 
 def _result_json(result: Any) -> str | None:
@@ -266,22 +319,30 @@ def _result_json(result: Any) -> str | None:
     if result is None:
         return None
     try:
-        encoded = _encoded(result)
-    except Exception as problem:  # noqa: BLE001 - reading the result runs the plugin's code: properties, iterators
-        encoded = msgspec.json.encode({"unstorable": f"{type(problem).__name__}: {problem}"})
-    if len(encoded) > MAX_RESULT_BYTES:
-        encoded = msgspec.json.encode(
-            {"unstorable": f"{len(encoded):,} bytes as JSON, and at most {MAX_RESULT_BYTES:,} are kept"}
-        )
-    return encoded.decode()
+        return _encoded(result)
+    except BaseException as problem:  # noqa: BLE001 - reading the result runs the plugin's code: properties, iterators
+        return _unstorable(describe(problem))
 
 
-def _encoded(result: Any) -> bytes:
-    """As a JSON object, without anything that PostgreSQL refuses."""
+def _unstorable(why: str) -> str:
+    """What stands for a result that cannot be kept."""
+    return msgspec.json.encode({"unstorable": storable_text(why)}).decode()
+
+
+def _encoded(result: Any) -> str:
+    """As a JSON object, without anything that PostgreSQL refuses or that would be read as something else."""
     try:
         encoded = msgspec.json.encode(result)
     except UnicodeEncodeError:  # half a surrogate pair
         encoded = b"\\u0000"
+    if len(encoded) > MAX_RESULT_BYTES:
+        raise ValueError(f"{len(encoded):,} bytes as JSON, and at most {MAX_RESULT_BYTES:,} are kept")
     if b"\\u0000" in encoded:
         encoded = msgspec.json.encode(storable_json(msgspec.to_builtins(result, str_keys=True)))
-    return encoded if encoded.startswith(b"{") else b'{"value":' + encoded + b"}"
+    # NaN and infinity become null in JSON.
+    if b"null" in encoded and (number := unstorable_number(msgspec.to_builtins(result, str_keys=True))) is not None:
+        raise ValueError(f"{number} has no form in JSON")
+    # msgspec.Raw is put in as it is, whatever it is: half an object could end the statement's own.
+    msgspec.json.decode(encoded)
+    text = encoded.decode()
+    return text if text.startswith("{") else f'{{"value":{text}}}'

@@ -1,39 +1,51 @@
-"""This is the room for catching what is logged inside handlers, so that it is stored with their runs."""
+"""Catch what other loggers than ``ctx.log`` say inside handlers, so that it is stored with their runs."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from owlrunner.context import JobContext, current_context
-from owlrunner.decoding import storable_text
+from owlrunner.context import current_context
+from owlrunner.run_log import CONTEXT, keep_record
 
 
 class RunLogHandler(logging.Handler):
-    """A handler on the root logger: records made for a run go to its log; it does no I/O and is safe in any thread."""
+    """On the root logger: a record made in a job's task, or in a thread that Trio started for it, goes to its run's log."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the record when it was made through ``ctx.log``, or inside a handler's task or a thread that Trio started for it."""
-        context: JobContext | None = getattr(record, "owlrunner_context", None) or current_context.get()
-        if context is None:
-            return
-        try:
-            message = storable_text(self.format(record))
-        except Exception:  # noqa: BLE001 - a bad format string is the plugin's; logging's own way is to report and go on
-            self.handleError(record)
-            return
-        context.store_log_line(record.levelname.lower()[:10], storable_text(record.name[:200]), message)
+        """Keep the record, unless ``ctx.log`` has done so."""
+        if not hasattr(record, CONTEXT):
+            keep_record(self, record, current_context.get())
+
+
+class CaughtRunLogs:
+    """The handler in its place, and what to do when somebody has removed it."""
+
+    def __init__(self) -> None:
+        self._handler = RunLogHandler()
+        self._handler.setFormatter(logging.Formatter("%(message)s"))
+        self._root = logging.getLogger()
+        self._disabled = self._root.manager.disable
+
+    def put_back(self) -> bool:
+        """Put the handler back and undo ``logging.disable``; return whether that was needed."""
+        if self._handler in self._root.handlers and self._root.manager.disable == self._disabled:
+            return False
+        if self._handler not in self._root.handlers:
+            self._root.addHandler(self._handler)
+        logging.disable(self._disabled)
+        return True
+
+    def remove(self) -> None:
+        """Take the handler away."""
+        self._root.removeHandler(self._handler)
 
 
 @contextmanager
-def caught_run_logs() -> Iterator[None]:
+def caught_run_logs() -> Iterator[CaughtRunLogs]:
     """Catch as long as the block lasts."""
-    handler = RunLogHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    root = logging.getLogger()
-    # Lines of ctx.log from INFO on are stored with the run, however quiet the console is.
-    logging.getLogger("owlrunner.run").setLevel(logging.INFO)
-    root.addHandler(handler)
+    caught = CaughtRunLogs()
+    caught.put_back()
     try:
-        yield
+        yield caught
     finally:
-        root.removeHandler(handler)
+        caught.remove()

@@ -3,15 +3,15 @@
 Every statement here names the server, and every write the attempt too: what is not ours any more is not touched.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from owlrunner.context import LogLine
 from owlrunner.decoding import storable_text
 from owlrunner.job_run import Outcome, Progress, RunStatus
+from owlrunner.run_log import LogLine
 from owlrunner.storage.postgres import Session
 
 
@@ -48,6 +48,7 @@ class _Outcome(msgspec.Struct, omit_defaults=True):
     progress: msgspec.Raw | None = None
     retry_in: float = 0.0
     relinquished: bool = False
+    unreadable_by: str | None = None
 
 
 class News(NamedTuple):
@@ -59,21 +60,47 @@ class News(NamedTuple):
     cancelled_by: str | None
 
 
-async def claim_pending(session: Session, server_id: UUID, job_types: Sequence[str], room: int) -> list[ClaimedRun]:
-    """Take up to ``room`` due runs of job types without a limit."""
-    rows = await session.rows("job_runs/claim_pending", {"server_id": server_id, "job_types": job_types, "room": room})
-    return [ClaimedRun._make(row) for row in rows]
+class Offer(NamedTuple):
+    """A job type that a server claims runs of."""
+
+    job_type: str
+    fingerprint: str
+    """Stands for what the server can read of its params."""
+    max_running: int | None = None
+    """How many of its runs may run on all servers together; None for no limit."""
 
 
-async def claim_limited(
-    session: Session, server_id: UUID, job_type: str, max_running: int, room: int
-) -> list[ClaimedRun]:
-    """Take up to ``room`` due runs of one job type, of which at most ``max_running`` may run on all servers together."""
+async def claim_pending(session: Session, server_id: UUID, offers: Sequence[Offer], room: int) -> list[ClaimedRun]:
+    """Take up to ``room`` due runs, by priority, and of job types with a limit no more than that leaves."""
+    limited = {offer.job_type: offer.max_running for offer in offers if offer.max_running is not None}
+    due = await session.rows("job_runs/due_job_types", {"job_types": list(limited)}) if limited else []
+    if not due:
+        unlimited = [offer for offer in offers if offer.max_running is None]
+        return await _claim(session, server_id, unlimited, {}, room) if unlimited else []
+    wanted = [job_type for (job_type,) in due]
     async with session.transaction():
-        await session.rows("job_runs/lock_job_type", {"job_type": job_type})
-        row = await session.row("job_runs/count_running", {"job_type": job_type})
-        room = min(room, max_running - (row[0] if row else 0))
-        return await claim_pending(session, server_id, [job_type], room) if room > 0 else []
+        await session.rows("job_runs/lock_limited", {"job_types": wanted})
+        running = dict(await session.rows("job_runs/count_running", {"job_types": wanted}))
+        left = {
+            job_type: max(0, limit - running.get(job_type, 0))
+            for job_type, limit in limited.items()
+            if job_type in wanted
+        }
+        mine = [offer for offer in offers if offer.max_running is None or offer.job_type in left]
+        return await _claim(session, server_id, mine, left, room)
+
+
+async def _claim(
+    session: Session, server_id: UUID, offers: Sequence[Offer], left: Mapping[str, int], room: int
+) -> list[ClaimedRun]:
+    params = {
+        "server_id": server_id,
+        "job_types": [offer.job_type for offer in offers],
+        "fingerprints": [offer.fingerprint for offer in offers],
+        "limits": [min(room, left.get(offer.job_type, room)) for offer in offers],
+        "room": room,
+    }
+    return [ClaimedRun._make(row) for row in await session.rows("job_runs/claim_pending", params)]
 
 
 async def next_due(session: Session, job_types: Sequence[str]) -> float | None:
@@ -82,8 +109,13 @@ async def next_due(session: Session, job_types: Sequence[str]) -> float | None:
     return row[0] if row is not None else None
 
 
-async def finish(session: Session, server_id: UUID, attempts: Sequence[FinishedAttempt]) -> set[UUID]:
-    """Write the outcomes of attempts that are still ours, and return the ids of those that were not."""
+async def finish(
+    session: Session, server_id: UUID, attempts: Sequence[FinishedAttempt], *, ring: bool = False
+) -> set[UUID]:
+    """Write the outcomes of attempts that are still ours, and return the ids of those that were not.
+
+    What an earlier call has written already counts as ours. ``ring`` wakes the workers of all servers.
+    """
     outcomes = [
         _Outcome(
             one.id,
@@ -94,10 +126,11 @@ async def finish(session: Session, server_id: UUID, attempts: Sequence[FinishedA
             None if one.progress is None else msgspec.Raw(one.progress),
             one.outcome.retry_in,
             one.outcome.relinquished,
+            one.outcome.unreadable_by,
         )
         for one in attempts
     ]
-    params = {"server_id": server_id, "outcomes": msgspec.json.encode(outcomes).decode()}
+    params = {"server_id": server_id, "outcomes": msgspec.json.encode(outcomes).decode(), "ring": ring}
     return {row[0] for row in await session.rows("job_runs/finish", params)}
 
 

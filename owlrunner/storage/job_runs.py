@@ -9,7 +9,9 @@ import attrs
 import msgspec
 
 from owlrunner.actor import Actor, ApiKeyActor, Starter, UserActor
+from owlrunner.errors import DatabaseUnavailable
 from owlrunner.job_run import JobRun, RunStatus
+from owlrunner.run_id import new_run_id
 from owlrunner.storage.postgres import Params, Session
 
 
@@ -41,6 +43,7 @@ class NewRun(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     schedule: str | None = None
     """The schedule that fired, with the time for which it did."""
     fire_time: datetime | None = None
+    id: UUID = msgspec.field(default_factory=new_run_id)
 
 
 @attrs.frozen
@@ -112,7 +115,25 @@ def _audit(actor: Starter) -> dict[str, str | None]:
 
 
 async def insert_pending(db: Speaks, new: NewRun, actor: Starter) -> JobRun | UUID | None:
-    """Create the run and return it, or the id of the active run in its slot, or None: no such project in that team."""
+    """Create the run and return it, or the id of the active run in its slot, or None: no such project in that team.
+
+    Where the answer is lost, whether it was created is looked up by its id, and where it is not there it is created
+    again under that id. Inside a transaction of the caller's that is left to the caller.
+    """
+    try:
+        return await _insert_pending(db, new, actor)
+    except DatabaseUnavailable as lost:
+        if not lost.unknown or isinstance(db, Session):
+            raise
+    found = await by_id(db, new.id)
+    if found is not None:
+        return found
+    # The first statement may still take effect; then this one meets its row.
+    answer = await _insert_pending(db, new, actor)
+    return await by_id(db, new.id) if answer == new.id else answer
+
+
+async def _insert_pending(db: Speaks, new: NewRun, actor: Starter) -> JobRun | UUID | None:
     row = await db.row("job_runs/insert_pending", msgspec.structs.asdict(new) | _audit(actor))
     if row is None:
         return None
@@ -152,8 +173,22 @@ async def insert_many(
 ) -> list[tuple[bool, UUID] | None]:
     """Create the runs in one statement; for each, in order, what ``insert_pending`` tells, with the run's id alone.
 
-    No two exclusive runs may be of one job type and project.
+    No two exclusive runs may be of one job type and project. A lost answer is looked up as ``insert_pending`` does.
     """
+    try:
+        return await _insert_many(db, team_id, runs, actor)
+    except DatabaseUnavailable as lost:
+        if not lost.unknown or isinstance(db, Session):
+            raise
+    there = {run_id for (run_id,) in await db.rows("job_runs/existing", {"ids": [run.id for run in runs]})}
+    rest = [run for run in runs if run.id not in there]
+    again = iter(await _insert_many(db, team_id, rest, actor) if rest else [])
+    return [(True, run.id) if run.id in there else next(again) for run in runs]
+
+
+async def _insert_many(
+    db: Speaks, team_id: UUID | None, runs: Sequence[NewRun], actor: Starter
+) -> list[tuple[bool, UUID] | None]:
     # One text instead of a dozen arrays, each of which psycopg would go through value by value.
     params = {"team_id": team_id, "runs": msgspec.json.encode(runs).decode()} | _audit(actor)
     answers: list[tuple[bool, UUID] | None] = [None] * len(runs)
@@ -164,27 +199,65 @@ async def insert_many(
         elif number is not None:
             places[runs[number - 1].job_type, runs[number - 1].project_id] = number - 1
         else:
-            answers[places[job_type, project_id]] = (False, run_id)
+            place = places[job_type, project_id]
+            answers[place] = (run_id == runs[place].id, run_id)
     return answers
 
 
 async def request_cancel(db: Speaks, run_id: UUID, actor: Actor) -> RunStatus | None:
-    """Ask for a run to be cancelled and return its status now (cancelled or running); None when it is not active."""
-    row = await db.row("job_runs/request_cancel", {"id": run_id, "actor": actor.triggered_by} | _audit(actor))
+    """Ask for a run to be cancelled and return its status now (cancelled or running); None when it is not active.
+
+    Where the answer is lost, whether the request is there is looked up.
+    """
+    params = {"id": run_id, "actor": actor.triggered_by} | _audit(actor)
+    try:
+        row = await db.row("job_runs/request_cancel", params)
+    except DatabaseUnavailable as lost:
+        if not lost.unknown:
+            raise
+        found = await by_id(db, run_id)
+        if found is not None and found.cancel_requested_at is not None:
+            return found.status if found.status in (RunStatus.RUNNING, RunStatus.CANCELLED) else None
+        # A second request changes nothing.
+        row = await db.row("job_runs/request_cancel", params)
     return RunStatus(row[0]) if row is not None else None
 
 
-async def fail_stale(session: Session) -> list[tuple[UUID, str, RunStatus]]:
-    """End, or send back, the runs of dead servers; returns (run, job type, its status now)."""
+class Recovered(NamedTuple):
+    """A run that was taken from a dead server, or from nobody, with its status now."""
+
+    id: UUID
+    job_type: str
+    status: RunStatus
+
+
+async def fail_stale(session: Session, limit: int) -> list[Recovered]:
+    """End, or send back, up to ``limit`` runs of dead servers."""
+    rows = await session.rows("job_runs/fail_stale", {"limit": limit})
+    return [Recovered(run_id, job_type, RunStatus(status)) for run_id, job_type, status in rows]
+
+
+async def fail_waiting(session: Session, server_id: UUID, after: float, limit: int) -> list[Recovered]:
+    """End up to ``limit`` due runs that waited for ``after`` seconds while no server was alive for as long."""
+    rows = await session.rows("job_runs/fail_waiting", {"server_id": server_id, "after": after, "limit": limit})
+    return [Recovered(run_id, job_type, RunStatus(status)) for run_id, job_type, status in rows]
+
+
+async def strand(session: Session, after: float) -> list[tuple[str, UUID, bool]]:
+    """Return the job types, not reported yet, of which due runs wait that no living server can execute.
+
+    Each with a run, and whether a living server offers the job type and just cannot read the params.
+    """
     return [
-        (run_id, job_type, RunStatus(status)) for run_id, job_type, status in await session.rows("job_runs/fail_stale")
+        (job_type, run_id, offered)
+        for job_type, run_id, offered in await session.rows("job_runs/strand", {"after": after})
     ]
 
 
-async def fail_waiting(session: Session, server_id: UUID) -> list[tuple[UUID, str, RunStatus]]:
-    """End the due runs that waited while no server was alive; nothing happens unless ours is the only one."""
-    rows = await session.rows("job_runs/fail_waiting", {"server_id": server_id})
-    return [(run_id, job_type, RunStatus(status)) for run_id, job_type, status in rows]
+async def release_set_aside(session: Session, job_types: Sequence[str], fingerprints: Sequence[str]) -> int:
+    """Let runs that nobody could read be claimed again where a server with these fingerprints has not tried; returns how many."""
+    params = {"job_types": list(job_types), "fingerprints": list(fingerprints)}
+    return len(await session.rows("job_runs/release_set_aside", params))
 
 
 async def by_id(db: Speaks, run_id: UUID) -> JobRun | None:

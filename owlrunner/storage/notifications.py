@@ -23,6 +23,7 @@ class ClaimedNotification(NamedTuple):
     attempt: int
     project: str | None
     team: str | None
+    stranded: bool
     run: JobRun
 
 
@@ -43,7 +44,7 @@ async def claim_due(
         "patience": patience,
     }
     rows = await session.rows("notifications/claim_due", params)
-    return [ClaimedNotification._make((*row[:6], run_of_row(row[6:]))) for row in rows]
+    return [ClaimedNotification._make((*row[:7], run_of_row(row[7:]))) for row in rows]
 
 
 async def settle(
@@ -85,3 +86,8 @@ async def release(session: Session, server_id: UUID) -> None:
 async def release_of_dead(session: Session) -> None:
     """Give back what dead servers were sending."""
     await session.rows("notifications/release_of_dead")
+
+
+async def add_stranded(session: Session, run_id: UUID) -> None:
+    """Put a notification to the owner into the outbox: no living server can execute the run."""
+    await session.rows("notifications/add_stranded", {"run_id": run_id})

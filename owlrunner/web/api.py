@@ -10,7 +10,7 @@ from owlrunner.accounts.credentials import as_uuid
 from owlrunner.accounts.door import SESSION_SECONDS
 from owlrunner.actor import ApiKeyActor, Role, TeamActor, UserActor
 from owlrunner.config import Config
-from owlrunner.errors import DatabaseUnavailable, InvalidRequest, PermissionDenied
+from owlrunner.errors import DatabaseTrouble, InvalidRequest, PermissionDenied
 from owlrunner.job_run import RunStatus
 from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
@@ -230,7 +230,7 @@ async def ready(api: Api, request: Request) -> Answer:  # noqa: ARG001
         try:
             await api.accounts.reach_database()
             reached = True
-        except DatabaseUnavailable:
+        except DatabaseTrouble:
             reached = False
     if not reached:
         missing.insert(0, "database")

@@ -13,6 +13,7 @@ from owlrunner.errors import (
     NotFound,
     PermissionDenied,
     RunAlreadyActive,
+    StatementFailed,
     TooManyRequests,
     Unauthenticated,
 )
@@ -56,6 +57,10 @@ class Refusal(NamedTuple):
 
 def refusal_of(error: Exception, route: str) -> Refusal | None:
     """What an error stands for; None where it is our own fault. ``route`` is for the log."""
+    if isinstance(error, StatementFailed) and error.transient:
+        # Undone and tried again for nothing: a lock, a failover, a schema that is being restored. It may be over in a moment.
+        logger.warning("%s: %s", route, error)
+        return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, OUTAGES[DatabaseUnavailable], OUTAGE_SECONDS)
     kind = next((kind for kind in type(error).__mro__ if kind in STATUS), None)
     if kind is None:
         return None

@@ -13,7 +13,7 @@ import pytest
 
 import owlrunner
 import owlrunner.testing
-from owlrunner import context, hookspecs, jobs
+from owlrunner import context, hookspecs, jobs, run_log
 from owlrunner.accounts import credentials, door
 from owlrunner.config import Config, load_config
 from owlrunner.errors import OwlRunnerError
@@ -322,8 +322,8 @@ def test_errors_of_runs_are_those_of_the_code() -> None:
 
 def test_numbers_in_prose_are_those_of_the_code() -> None:
     """Limits that the pages tell in words are the constants."""
-    assert f"{context.MAX_LOG_LINES:,} lines" in reference("context")
-    assert f"first {context.MAX_LOG_MESSAGE:,} characters" in reference("context")
+    assert f"{run_log.MAX_LOG_LINES:,} lines" in reference("context")
+    assert f"first {run_log.MAX_LOG_MESSAGE:,} characters" in reference("context")
     assert f"first {context.MAX_PROGRESS_MESSAGE} characters" in reference("context")
     assert f"first\n{LONGEST_VALUE:,} characters" in reference("notifications")
     assert f"| `priority` | {jobs.PRIORITIES[0]} to {jobs.PRIORITIES[-1]}," in HTTP_API

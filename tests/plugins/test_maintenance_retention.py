@@ -14,7 +14,7 @@ from owlrunner.job_run import JobRun, Outcome, RunStatus
 from owlrunner.job_type import Scope
 from owlrunner.schedules_file import load_schedules
 from owlrunner.storage import attempts, job_runs, servers
-from owlrunner.storage.attempts import FinishedAttempt
+from owlrunner.storage.attempts import FinishedAttempt, Offer
 from owlrunner.storage.job_runs import NewRun
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.servers import Registration
@@ -431,7 +431,7 @@ async def work_beside(
         task_status.started(done)
         async for _ in told:
             answer = await job_runs.insert_pending(session, new, OperatorActor())
-            (claimed,) = await attempts.claim_pending(session, server_id, ["live"], 1)
+            (claimed,) = await attempts.claim_pending(session, server_id, [Offer("live", "f")], 1)
             assert isinstance(answer, JobRun)
             assert answer.id == claimed.id
             attempt = FinishedAttempt(claimed.id, claimed.attempt, Outcome(RunStatus.COMPLETED), None, None)

@@ -5,10 +5,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from owlrunner.context import LogLine
 from owlrunner.job_run import Outcome, Progress, RunStatus
+from owlrunner.run_log import LogLine
 from owlrunner.storage import attempts, servers
-from owlrunner.storage.attempts import FinishedAttempt
+from owlrunner.storage.attempts import FinishedAttempt, Offer
 from owlrunner.storage.servers import Registration
 from tests.promises.serving import Door, StartProcess
 
@@ -17,7 +17,7 @@ async def claim_as(door: Door, server_id: UUID, name: str, job_type: str) -> Non
     """Register a server and let it claim."""
     async with door.db.session() as session:
         await servers.register(session, Registration(server_id, name, "1", [job_type], 1, 30.0))
-        assert len(await attempts.claim_pending(session, server_id, [job_type], 1)) == 1
+        assert len(await attempts.claim_pending(session, server_id, [Offer(job_type, "f")], 1)) == 1
 
 
 @pytest.mark.parametrize(("wrong_server", "wrong_attempt"), [(True, False), (False, True)])
@@ -45,7 +45,7 @@ async def test_a_buried_server_claims_nothing(door: Door) -> None:
     async with door.db.session() as session:
         await servers.register(session, Registration(server_id, "a", "1", ["polite"], 1, 30.0))
         await servers.leave(session, server_id)
-        assert await attempts.claim_pending(session, server_id, ["polite"], 1) == []
+        assert await attempts.claim_pending(session, server_id, [Offer("polite", "f")], 1) == []
 
 
 async def test_a_server_that_was_away_too_long_loses_its_run(door: Door, server_process: StartProcess) -> None:

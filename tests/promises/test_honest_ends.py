@@ -4,8 +4,8 @@ import pytest
 import trio
 import trio.testing
 
-from owlrunner.context import MAX_LOG_LINES
 from owlrunner.job_run import RunStatus
+from owlrunner.run_log import LAST_LOG_LINES, MAX_LOG_LINES
 from tests.pooler import needs_listen
 from tests.promises.serving import OPERATOR, PATIENCE, Door, Serve
 
@@ -111,15 +111,18 @@ async def test_a_log_is_there_when_its_run_has_ended(door: Door, serve: Serve) -
 
 
 async def test_logs_are_kept_and_capped(door: Door, serve: Serve) -> None:
-    """Lines of ctx.log, of other loggers and of threads are stored in order; past the cap one line says so."""
+    """Lines of ctx.log, other loggers and threads are stored in order; past the cap the last ones are, and a line says so."""
     await serve()
-    run_id = await door.trigger("logs_a_lot", params={"steps": MAX_LOG_LINES + 50})
+    run_id = await door.trigger("logs_a_lot", params={"steps": MAX_LOG_LINES + LAST_LOG_LINES + 47})
     await door.until(run_id, RunStatus.COMPLETED)
     lines = await door.jobs.logs(OPERATOR, run_id, (0, 0), 20_000)
     assert [line.message for line in lines[:3]] == ["through ctx.log", "through any logger", "from a thread"]
-    assert len(lines) == MAX_LOG_LINES + 1
-    assert lines[-1].message.startswith("Log full")
-    assert [line.seq for line in lines] == list(range(1, MAX_LOG_LINES + 2))
+    assert len(lines) == MAX_LOG_LINES + 1 + LAST_LOG_LINES
+    assert [line.seq for line in lines[:MAX_LOG_LINES]] == list(range(1, MAX_LOG_LINES + 1))
+    assert lines[MAX_LOG_LINES].message == "Log full: 47 lines are left out here."
+    assert [line.seq for line in lines[MAX_LOG_LINES:]] == list(
+        range(MAX_LOG_LINES + 47, MAX_LOG_LINES + LAST_LOG_LINES + 48)
+    )
 
 
 @pytest.mark.parametrize("job_type", ["exits", "raises_group"])

@@ -115,14 +115,14 @@ async def by_finish(door: Door) -> UUID:
 async def by_recovery(door: Door) -> UUID:
     run_id = await running(door, "polite")
     async with door.db.session() as session:
-        await job_runs.fail_stale(session)
+        await job_runs.fail_stale(session, 10)
     return run_id
 
 
 async def by_recovery_of_what_waited(door: Door) -> UUID:
     run_id = await door.trigger("polite")
     async with door.db.session() as session:
-        await job_runs.fail_waiting(session, uuid4())
+        await job_runs.fail_waiting(session, uuid4(), 0, 10)
     return run_id
 
 
@@ -201,8 +201,9 @@ class People:
 
 @pytest.fixture
 async def people(door: Door, project: tuple[UUID, UUID]) -> People:
-    """A user of the project's team, with a key that has been deleted since."""
+    """An admin of the project's team, with a key that has been deleted since."""
     (user,) = await door.sql("insert into users (email, name) values ('ann@acme.test', 'Ann') returning id")
+    await door.sql("insert into team_members (team_id, user_id, role) values (%s, %s, 'admin')", project[0], user[0])
     (key,) = await door.sql(
         "insert into api_keys (key_hash, key_prefix, key_type, team_id, name, created_by, permissions, deleted_at)"
         " values ('hash', 'owl', 'agent', %s, 'Key', %s, '[]', now()) returning id",
@@ -232,6 +233,46 @@ async def test_notify(
     await door.sql("update job_runs set triggered_by = %s where id = %s", by, run_id)
     await end(door, run_id, RunStatus.COMPLETED)
     assert await told(door, run_id) == expected
+
+
+@pytest.mark.parametrize(
+    "leaving",
+    [
+        "delete from team_members",
+        "update team_members set role = 'member'",
+        "update teams set deleted_at = now()",
+    ],
+)
+@pytest.mark.parametrize("before_the_end", [True, False])
+async def test_who_may_not_read_a_run_is_not_told_of_it(
+    door: Door, serve: Serve, people: People, project: tuple[UUID, UUID], leaving: str, *, before_the_end: bool
+) -> None:
+    """Who left the team, lost the role or whose team is gone gets nothing, also when that happened while the message waited."""
+    await rules(door, "ear", alert_email="")
+    run_id = await running(door, "project_work", team_id=project[0], project_id=project[1], notify=True)
+    await door.sql("update job_runs set triggered_by = %s where id = %s", f"manual:user:{people.user}", run_id)
+    if before_the_end:
+        await door.sql(leaving)
+        await end(door, run_id, RunStatus.COMPLETED)
+        assert await told(door, run_id) == []
+        return
+    await end(door, run_id, RunStatus.COMPLETED)
+    await door.sql(leaving)
+    ear = Ear()
+    await serve(offering(ear=ear), attrs.evolve(QUICK, alert_email=""))
+    await settled(door, [("given_up", 0, "the recipient may not read the run any more")])
+    assert ear.heard == []
+
+
+async def test_runs_that_end_in_one_statement_are_one_change(door: Door) -> None:
+    """Three runs of a job type that fail in one statement after a success give one alert about the change."""
+    await rules(door, "ear", alert_email=OWNER, alerts="changes")
+    await end(door, await running(door, "parallel"), RunStatus.COMPLETED)
+    failed = [await running(door, "parallel") for _ in range(3)]
+    async with door.db.session() as session:
+        outcome = Outcome(RunStatus.FAILED, error="it broke")
+        await attempts.finish(session, SERVER, [FinishedAttempt(run_id, 1, outcome, None, None) for run_id in failed])
+    assert [await told(door, run_id) for run_id in sorted(failed)] == [[OWNER], [], []]
 
 
 async def test_one_address_is_told_once(door: Door, people: People) -> None:

@@ -6,6 +6,7 @@ import trio
 
 from owlrunner.job_run import RunStatus
 from owlrunner.storage import attempts, servers
+from owlrunner.storage.attempts import Offer
 from owlrunner.storage.servers import Registration
 from owlrunner.trigger_request import TriggerRequest
 from tests.promises.serving import OPERATOR, Door, Serve, StartProcess
@@ -58,7 +59,7 @@ async def test_what_waited_while_nobody_was_there_is_failed(door: Door, serve: S
     later = await door.trigger("polite", run_at="1h")
     requeued = await door.trigger("requeued")
     retrying = await door.trigger("third_time_lucky")
-    await serve()
+    await serve(fail_waiting_after=0)
     assert (await door.view(due)).error == RESTARTED
     assert (await door.view(later)).status is RunStatus.PENDING
     await door.until(requeued, RunStatus.COMPLETED)
@@ -87,7 +88,7 @@ async def test_a_run_that_kills_its_servers_is_not_started_for_ever(door: Door) 
             "update job_runs set status = 'running', server_id = gen_random_uuid(), started_at = now(), attempt = attempt + 1"
         )
         async with door.db.session() as session:
-            await session.rows("job_runs/fail_stale")
+            await session.rows("job_runs/fail_stale", {"limit": 10})
         expected = RunStatus.PENDING if number <= 10 else RunStatus.FAILED
         assert (await door.view(run_id)).status is expected
 
@@ -98,7 +99,7 @@ async def test_a_lost_answer_to_a_claim_loses_no_run(door: Door) -> None:
     server_id = uuid4()
     async with door.db.session() as session:
         await servers.register(session, Registration(server_id, "a", "1", ["parallel"], 5, 30.0))
-        assert len(await attempts.claim_pending(session, server_id, ["parallel"], 5)) == 2
+        assert len(await attempts.claim_pending(session, server_id, [Offer("parallel", "f")], 5)) == 2
         assert await attempts.release_unstarted(session, server_id, [(known, 1)]) == [lost]
     assert (await door.view(lost)).status is RunStatus.PENDING
     assert (await door.view(known)).status is RunStatus.RUNNING
@@ -132,7 +133,7 @@ async def test_trigger_during_recovery(door: Door) -> None:
 
     async def recover() -> None:
         async with door.db.session() as session:
-            await session.rows("job_runs/fail_stale")
+            await session.rows("job_runs/fail_stale", {"limit": 10})
 
     async with trio.open_nursery() as nursery:
         for action in (trigger, recover, trigger, trigger):

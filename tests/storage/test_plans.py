@@ -5,10 +5,10 @@ import uuid
 
 import pytest
 
-from owlrunner.context import LogLine
 from owlrunner.job_run import Outcome, Progress, RunStatus
+from owlrunner.run_log import LogLine
 from owlrunner.storage import attempts, job_runs, servers
-from owlrunner.storage.attempts import FinishedAttempt
+from owlrunner.storage.attempts import FinishedAttempt, Offer
 from owlrunner.storage.job_runs import Filters
 from owlrunner.storage.postgres import Database, Session
 from owlrunner.storage.servers import Registration
@@ -30,7 +30,7 @@ async def test_what_was_planned_while_the_table_was_empty_reads_no_more_than_it_
         await session.connection.execute("vacuum analyze job_runs")
         await servers.register(session, Registration(server, "a", "1", ["x"], 1, 3600.0))
         for _ in range(10):
-            assert await attempts.claim_pending(session, server, ["x"], 1) == []
+            assert await attempts.claim_pending(session, server, [Offer("x", "f")], 1) == []
             assert await attempts.next_due(session, ["x"]) is None
         await session.connection.execute(
             "insert into job_runs (job_type, triggered_by, status, server_id, attempt, started_at, completed_at)"
@@ -38,7 +38,7 @@ async def test_what_was_planned_while_the_table_was_empty_reads_no_more_than_it_
             [server],
         )
         before = await rows_read_one_by_one(session)
-        assert await attempts.claim_pending(session, server, ["x"], 1) == []
+        assert await attempts.claim_pending(session, server, [Offer("x", "f")], 1) == []
         assert await attempts.next_due(session, ["x"]) is None
         assert await rows_read_one_by_one(session) == before
 
@@ -52,7 +52,7 @@ async def test_writes_go_by_the_ids_though_nothing_seems_to_run(database_url: st
             "insert into job_runs (job_type, triggered_by, exclusive) select 'x', 'operator', false from generate_series(1, 500)"
         )
         await session.connection.execute("vacuum analyze job_runs")
-        claimed = await attempts.claim_pending(session, server, ["x"], 500)
+        claimed = await attempts.claim_pending(session, server, [Offer("x", "f")], 500)
         await session.connection.execute("select pg_stat_force_next_flush()")
         for run in claimed[:10]:
             key = (run.id, run.attempt)

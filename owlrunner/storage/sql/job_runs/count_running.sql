@@ -1,2 +1,2 @@
--- How many runs of one job type are running on all servers.
-select count(*) from job_runs where status = 'running' and job_type = %(job_type)s;
+-- How many runs of each of these job types are running on all servers.
+select job_type, count(*) from job_runs where status = 'running' and job_type = any(%(job_types)s) group by job_type;

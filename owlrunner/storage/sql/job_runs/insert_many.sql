@@ -3,14 +3,14 @@
 -- Sorted, so that two lists which name the same slots wait for each other instead of dying in a deadlock. A list must not name one
 -- slot twice, because one statement cannot meet its own new row; the caller sees to that. What belongs to no project of the team is left out.
 with wanted as materialized (
-    select owl_uuid7() as id, item.*
+    select item.*
     from rows from (
         json_to_recordset(%(runs)s::json) as (
-            job_type text, project_id uuid, triggered_by text, params text, notify boolean, priority smallint, exclusive boolean,
+            id uuid, job_type text, project_id uuid, triggered_by text, params text, notify boolean, priority smallint, exclusive boolean,
             requeue_on_restart boolean, max_attempts integer, run_at timestamptz, delay interval
         )
     ) with ordinality as item (
-        job_type, project_id, triggered_by, params, notify, priority, exclusive, requeue_on_restart, max_attempts, run_at, delay, number
+        id, job_type, project_id, triggered_by, params, notify, priority, exclusive, requeue_on_restart, max_attempts, run_at, delay, number
     )
 ),
 owned as materialized (
@@ -24,7 +24,7 @@ owned as materialized (
 ),
 run as (
     insert into job_runs (id, job_type, team_id, project_id, triggered_by, params, notify, run_at, priority, exclusive, requeue_on_restart, max_attempts)
-    select id, job_type, team_id, project_id, triggered_by, params::jsonb, notify, coalesce(run_at, owl_now() + delay, owl_now()),
+    select id, job_type, team_id, project_id, triggered_by, params::jsonb, notify, greatest(coalesce(run_at, owl_now() + delay), owl_now()),
         priority, exclusive, requeue_on_restart, max_attempts
     from owned
     order by job_type, project_id, number

@@ -20,9 +20,10 @@ active as (
         and exists (select from owner)
 ),
 new as (
-    insert into job_runs (job_type, team_id, project_id, triggered_by, params, notify, run_at, priority, exclusive, requeue_on_restart, max_attempts, schedule, fire_time)
-    select %(job_type)s, owner.team_id, owner.id, %(triggered_by)s, %(params)s::jsonb, %(notify)s,
-        coalesce(%(run_at)s::timestamptz, owl_now() + %(delay)s::interval, owl_now()),
+    insert into job_runs (id, job_type, team_id, project_id, triggered_by, params, notify, run_at, priority, exclusive, requeue_on_restart, max_attempts, schedule, fire_time)
+    select %(id)s, %(job_type)s, owner.team_id, owner.id, %(triggered_by)s, %(params)s::jsonb, %(notify)s,
+        -- A time in the past is now: it must not be claimed before what has really waited.
+        greatest(coalesce(%(run_at)s::timestamptz, owl_now() + %(delay)s::interval), owl_now()),
         %(priority)s, %(exclusive)s, %(requeue_on_restart)s, %(max_attempts)s,
         %(schedule)s, %(fire_time)s
     from owner
