@@ -153,7 +153,7 @@ async def run_server(
                     for loop in (reloading, firing, claiming):
                         loop.cancel()
                 await loops.end_runs(config.server.shutdown_grace)
-            await loops.end_services()
+            await loops.end_services(config.server.lease)
             services.cancel_scope.cancel()
     logger.info("stopped")
 

@@ -15,6 +15,7 @@ class Relay:
     def __init__(self, server: str) -> None:
         self._server = conninfo_to_dict(server)
         self._silent = trio.Event()
+        self._unanswered: bytes | None = None
         self.conninfo = ""
         self.accepted = 0
 
@@ -22,6 +23,10 @@ class Relay:
         """Swallow everything on the connections that are open now."""
         self._silent.set()
         self._silent = trio.Event()
+
+    def lose_answer_to(self, text: bytes) -> None:
+        """Deliver the next statement that has this text, and nothing that comes back on its connection from then on."""
+        self._unanswered = text
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Serve on a port of the loopback address."""
@@ -39,8 +44,9 @@ class Relay:
         async with await self._connect() as server, client:
             with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._pump, client, server, silent, nursery.cancel_scope)
-                    nursery.start_soon(self._pump, server, client, silent, nursery.cancel_scope)
+                    deaf = trio.Event()
+                    nursery.start_soon(self._pump, client, server, (silent,), nursery.cancel_scope, deaf)
+                    nursery.start_soon(self._pump, server, client, (silent, deaf), nursery.cancel_scope)
 
     async def _connect(self) -> trio.SocketStream:
         host, port = str(self._server["host"]), self._server.get("port", 5432)
@@ -48,17 +54,24 @@ class Relay:
             return await trio.open_unix_socket(str(Path(host) / f".s.PGSQL.{port}"))
         return await trio.open_tcp_stream(host, int(str(port)))
 
-    @staticmethod
     async def _pump(
-        source: trio.SocketStream, sink: trio.SocketStream, silent: trio.Event, ending: trio.CancelScope
+        self,
+        source: trio.SocketStream,
+        sink: trio.SocketStream,
+        silences: tuple[trio.Event, ...],
+        ending: trio.CancelScope,
+        deaf: trio.Event | None = None,
     ) -> None:
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             async for data in source:
-                if silent.is_set():
+                if any(silence.is_set() for silence in silences):
                     # Read and thrown away; the other side keeps waiting.
                     continue
+                if deaf is not None and self._unanswered is not None and self._unanswered in data:
+                    self._unanswered = None
+                    deaf.set()
                 await sink.send_all(data)
-        if not silent.is_set():
+        if not any(silence.is_set() for silence in silences):
             ending.cancel()
 
 

@@ -178,12 +178,13 @@ class Loops:
                 attempt.job_type.name,
             )
 
-    async def end_services(self) -> None:
+    async def end_services(self, lease: float) -> None:
         """Write the last outcomes, let what is being sent be sent, and leave the living, each with a limit."""
         server_id = self.heartbeat.server_id
-        with trio.move_on_after(DRAIN_PATIENCE) as waiting:
+        # Past the lease nothing of ours counts any more.
+        with trio.move_on_after(min(DRAIN_PATIENCE, lease)) as waiting:
             await self.recorder.drained()
-            with trio.move_on_after(SEND_PATIENCE):
+            with trio.move_on_after(min(SEND_PATIENCE, lease / 2)):
                 await self.delivery.all_settled()
             await self._leave(server_id)
         if waiting.cancelled_caught:

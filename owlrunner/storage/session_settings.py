@@ -36,8 +36,10 @@ _PLANNER: Mapping[str, str] = {
     "jit": "off",
 }
 
-_ENDING_SESSIONS = ("idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout")
-"""Timeouts that end the whole session. The last one exists since PostgreSQL 17."""
+_ENDING_SESSIONS = ("idle_session_timeout", "transaction_timeout")
+"""Timeouts that end the whole session, and are not for ours. The last one exists since PostgreSQL 17."""
+_ABANDONED = 60.0
+"""Seconds after which the server ends a transaction that nobody goes on with, where statements have no limit."""
 
 
 @attrs.frozen
@@ -73,6 +75,8 @@ class SessionSettings:
                 **_PLANNER,
                 "statement_timeout": _milliseconds(self.statement_timeout),
                 "lock_timeout": _milliseconds(lock_timeout),
+                # A client that has vanished in the middle of a transaction must not keep its locks.
+                "idle_in_transaction_session_timeout": _milliseconds(self.statement_timeout or _ABANDONED),
             }
             if self.plan_once:
                 values["plan_cache_mode"] = "force_generic_plan"

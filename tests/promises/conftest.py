@@ -64,14 +64,17 @@ async def door(db: Database, catalog: Catalog) -> Door:
 
 @pytest.fixture
 async def serve(database_url: str, pooled: Pooled, catalog: Catalog, nursery: trio.Nursery) -> Serve:
-    """A function that starts a server without a web side in this process, with values for ``[server]``."""
+    """A function that starts a server without a web side in this process, with values for ``[server]`` (and ``[database]``)."""
 
     async def start(
-        offered: Catalog = catalog, notifications: NotificationsConfig | None = None, **server: Any
+        offered: Catalog = catalog,
+        notifications: NotificationsConfig | None = None,
+        database: dict[str, Any] | None = None,
+        **server: Any,
     ) -> InProcess:
         config = Config(
             server=ServerConfig(**{**WAKEUPS, **server}),
-            database=DatabaseConfig(url=pooled(database_url)),
+            database=DatabaseConfig(url=pooled(database_url), **database or {}),
             web=WebConfig(enabled=False),
             notifications=notifications or NotificationsConfig(),
         )

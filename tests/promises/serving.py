@@ -115,6 +115,10 @@ class LogEar(logging.Handler):
         self._more.set()
         self._more = trio.Event()
 
+    def has_heard(self, text: str) -> bool:
+        """Whether it has been logged."""
+        return any(text in line for line in self._lines)
+
     async def heard(self, text: str) -> None:
         """Wait until it has been logged."""
         with trio.fail_after(PATIENCE):

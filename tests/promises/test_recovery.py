@@ -7,6 +7,7 @@ import trio
 from owlrunner.job_run import RunStatus
 from owlrunner.storage import attempts, servers
 from owlrunner.storage.attempts import Offer
+from owlrunner.storage.postgres import Database
 from owlrunner.storage.servers import Registration
 from owlrunner.trigger_request import TriggerRequest
 from tests.promises.serving import OPERATOR, Door, Serve, StartProcess
@@ -64,6 +65,78 @@ async def test_what_waited_while_nobody_was_there_is_failed(door: Door, serve: S
     assert (await door.view(later)).status is RunStatus.PENDING
     await door.until(requeued, RunStatus.COMPLETED)
     await door.until(retrying, RunStatus.COMPLETED)
+
+
+async def test_the_backlog_of_servers_that_were_alive_a_moment_ago_stays(door: Door, serve: Serve) -> None:
+    """A starting server fails nothing that waits for servers whose lease has just run out, or that have just left in order."""
+    waiting = await door.trigger("parallel", run_at="2020-01-01T00:00:00Z")
+    await door.sql("update job_runs set run_at = now() - interval '1 hour'")
+    for number, (lease, dead) in enumerate([("-1 second", None), ("1 hour", "-1 second")]):
+        await door.sql(
+            "insert into servers (id, name, version, job_types, capacity, started_at, lease_expires_at, buried_at)"
+            " values (gen_random_uuid(), %s, '1', '{}', 1, now(), now() + %s::interval, now() + %s::interval)",
+            f"gone {number}",
+            lease,
+            dead,
+        )
+        await door.sql(
+            "update servers set lease_expires_at = now() - interval '1 day', buried_at = now() - interval '1 day' where name <> %s",
+            f"gone {number}",
+        )
+        server = await serve(fail_waiting_after=60, capacity=1, name=f"new {number}")
+        await door.until(waiting, RunStatus.COMPLETED)
+        await server.stop()
+        waiting = await door.trigger("parallel")
+        await door.sql("update job_runs set run_at = now() - interval '1 hour' where status = 'pending'")
+
+
+async def test_what_waited_for_too_long_is_failed(door: Door, serve: Serve) -> None:
+    """When no server was alive for the configured time, what had been due for as long fails, and what came later is run."""
+    old, young = await door.trigger("deaf"), await door.trigger("parallel")
+    await door.sql("update job_runs set run_at = now() - interval '61 seconds' where id = %s", old)
+    await door.sql("update job_runs set run_at = now() - interval '30 seconds' where id = %s", young)
+    await serve(fail_waiting_after=60)
+    assert (await door.view(old)).error == RESTARTED
+    await door.until(young, RunStatus.COMPLETED)
+
+
+async def test_thousands_of_stale_runs_are_ended_step_by_step(door: Door, serve: Serve) -> None:
+    """A dead server's runs are all ended before the next one is ready, though one statement takes only so many."""
+    await door.sql(
+        "insert into job_runs (job_type, triggered_by, exclusive, status, server_id, started_at, attempt)"
+        " select 'parallel', 'operator', false, 'running', gen_random_uuid(), now(), 1 from generate_series(1, 1234)"
+    )
+    await serve()
+    assert await door.sql("select status::text, count(*) from job_runs group by status") == [("failed", 1234)]
+
+
+async def test_a_dead_servers_uncommitted_line_does_not_stop_recovery(door: Door, database_url: str) -> None:
+    """Recovery notes why a run goes back though the dead server still holds a line of its log that is not committed."""
+    run_id = await door.trigger("requeued")
+    await door.sql(
+        "update job_runs set status = 'running', server_id = gen_random_uuid(), started_at = now(), attempt = 1"
+    )
+    line = "insert into job_run_logs values (%s, 1, 1, now(), 'info', 'x', 'late')"
+    async with Database(database_url) as other, other.session() as session, session.transaction():
+        await session.connection.execute(line.encode(), (run_id,))
+        with trio.fail_after(10):
+            async with door.db.session() as recovering:
+                await recovering.rows("job_runs/fail_stale", {"limit": 10})
+    assert [line.message for line in await door.jobs.logs(OPERATOR, run_id, (0, 0), 10)] == ["late", RESTARTED]
+
+
+async def test_attempts_that_end_their_server_are_counted(door: Door) -> None:
+    """A run with a thousand retries whose every attempt takes the server with it is not started an eleventh time."""
+    run_id = await door.trigger("third_time_lucky")
+    await door.sql("update job_runs set max_attempts = 1000")
+    for number in range(1, 12):
+        await door.sql(
+            "update job_runs set status = 'running', server_id = gen_random_uuid(), started_at = now(), attempt = attempt + 1"
+        )
+        async with door.db.session() as session:
+            await session.rows("job_runs/fail_stale", {"limit": 10})
+        expected = RunStatus.PENDING if number <= 10 else RunStatus.FAILED
+        assert (await door.view(run_id)).status is expected
 
 
 async def test_recovery_has_happened_when_the_port_opens(door: Door, server_process: StartProcess) -> None:

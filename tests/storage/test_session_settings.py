@@ -65,7 +65,7 @@ async def test_transactions_are_read_committed_and_write(hostile_url: str, prepa
                 " current_setting('statement_timeout'), current_setting('lock_timeout'),"
                 " current_setting('idle_in_transaction_session_timeout'), current_setting('idle_session_timeout')"
             )
-            assert await cursor.fetchall() == [("read committed", "off", "8s", "4s", "0", "0")]
+            assert await cursor.fetchall() == [("read committed", "off", "8s", "4s", "8s", "0")]
 
 
 async def test_handlers_keep_their_own_timeouts(hostile_url: str) -> None:

@@ -9,7 +9,8 @@ with stale as (
     from job_runs r
     where r.status = 'running' and not exists (select from servers s where s.id = r.server_id and s.buried_at is null)
     limit %(limit)s
-    for update skip locked
+    -- No key update: a line of the dead server's log that is not committed yet keeps the run's key, and shall not keep the run.
+    for no key update skip locked
 ),
 noted as (
     -- A run that goes back keeps the reason in its log, where the next attempt's error cannot take its place. Far behind what the lost server

@@ -10,7 +10,7 @@ with forgotten as (
                 -- One that left in order was alive until then, whatever is left of its lease.
                 and least(lease_expires_at, coalesce(buried_at, lease_expires_at)) > owl_now() - %(after)s * interval '1 second')
     limit %(limit)s
-    for update skip locked
+    for no key update skip locked
 )
 update job_runs
 set status = 'failed', error = 'Server restarted during execution', completed_at = owl_now()
