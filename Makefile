@@ -1,6 +1,6 @@
 # Two commands do everything, each from nothing but Python 3.11 or newer:
 #   make demo                              all of OwlRunner with made-up data; make demo ARGS="--json --port 8123"
-#   make test                              the tests; make test ARGS="tests/cli -x"
+#   make test                              the tests, in parallel; make test ARGS="tests/cli -x", ARGS="-n 0" for one by one
 #   make browser                           the tests of the pages in a real browser; needs chromium and npm
 #   make pictures                          the pictures of the dashboard in docs, taken anew
 # Besides: make check (linters, types, layers, tests), lint, types, bench (speed, beside peers; half an hour), clean.
@@ -31,7 +31,7 @@ demo: $(FOR_DEMO)
 	@exec $(BIN)/owlrunner demo $(ARGS)
 
 test: $(FOR_TEST)
-	@exec $(BIN)/pytest $(ARGS)
+	@exec $(BIN)/pytest --numprocesses auto --dist loadgroup $(ARGS)
 
 browser: $(FOR_BROWSER) $(AXE)
 	@exec $(BIN)/pytest tests/browser $(ARGS)

@@ -1,37 +1,80 @@
-"""What every test may ask for: a database of its own on a real PostgreSQL, and nothing that outlives it."""
+"""What every test may ask for: a database of its own on a real PostgreSQL, and nothing that outlives it.
+
+`make test` runs the tests in several processes, the workers of pytest-xdist; they share one PostgreSQL.
+"""
 
 import contextlib
 import os
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
-from uuid import uuid4
+from typing import Any
 
-import psycopg
 import pytest
-import trio
-from psycopg.conninfo import make_conninfo
 
-from owlrunner.plugins import load_catalog
-from owlrunner.storage.embedded import prepare_cluster
-from owlrunner.storage.migrations import migrate, wanted_migrations
 from owlrunner.storage.postgres import Database
+from tests.load import LOADED, loaded
 from tests.pooler import PGBOUNCER, Pooled, poolers
+from tests.postgres import TEMPLATE, folder_for_postgres, fresh_database, new_template, session_postgres
 
-TEMPLATE = "owlrunner_template"
+_MOST_WORKERS = 16
+_SLOW_TO_MAKE = {"demo", "million_events"}
+"""Fixtures that many tests share; one worker runs all tests of a folder that ask for one of them, and makes it once."""
+_LONG = ("tests/promises", "tests/docs")
+"""Where tests take longest. They go first, or at the end one worker would still be busy with one of them alone."""
+_FOR_WORKERS = pytest.StashKey[str]()
 
 
-def _in_database(url: str, name: str) -> str:
-    return make_conninfo(url, dbname=name)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """As many workers as `-n auto` means: twice the cores, because tests wait for others more than they work."""
+    return min(2 * (os.cpu_count() or 1), _MOST_WORKERS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker where the PostgreSQL of all workers is, which lives as long as the session that they belong to."""
+    config = node.config
+    if _FOR_WORKERS not in config.stash:
+        running = contextlib.ExitStack()
+        config.add_cleanup(running.close)
+        config.stash[_FOR_WORKERS] = running.enter_context(_prepared_postgres())
+    node.workerinput["postgres_url"] = config.stash[_FOR_WORKERS]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What workers may take tests apart by, and in which order."""
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        for shared in _SLOW_TO_MAKE.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(f"{shared} of {item.path.parent.name}"))
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Let a worker's report travel, though a test may have logged what is no UTF-8, such as half of a surrogate pair."""
+    return _encodable((yield))
+
+
+def _encodable(data: Any) -> Any:
+    if isinstance(data, str):
+        return data.encode(errors="backslashreplace").decode()
+    if isinstance(data, list | tuple):
+        return type(data)(_encodable(item) for item in data)
+    if isinstance(data, dict):
+        return {_encodable(key): _encodable(value) for key, value in data.items()}
+    return data
 
 
 @contextlib.contextmanager
-def folder_for_postgres() -> Iterator[Path]:
-    """A folder that another account may use, too."""
-    # Not in pytest's own folder: a second session closes that to other accounts, such as PostgreSQL's when we are root, and
-    # takes it away when it is the fourth to start.
-    with tempfile.TemporaryDirectory(prefix="owlrunner-test-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+def _prepared_postgres() -> Iterator[str]:
+    """A PostgreSQL with the template; where OWLRUNNER_TEST_LOAD is set, a server works on it all the while, as fast as it can."""
+    with session_postgres() as url, contextlib.ExitStack() as beside:
+        if LOADED:
+            beside.enter_context(loaded(new_template(url, "owlrunner_load", TEMPLATE)))
+        yield url
 
 
 @pytest.fixture
@@ -42,18 +85,13 @@ def postgres_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
+def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A PostgreSQL for the whole session: the one that OWLRUNNER_TEST_DATABASE_URL names, else the embedded one."""
-    given = os.environ.get("OWLRUNNER_TEST_DATABASE_URL")
-    if given:
-        yield given
-        return
-    with folder_for_postgres() as folder:
-        cluster = prepare_cluster(folder)
-        try:
-            yield cluster.ensure_running()
-        finally:
-            cluster.stop("immediate")
+    if hasattr(request.config, "workerinput"):
+        yield request.config.workerinput["postgres_url"]
+    else:
+        with _prepared_postgres() as url:
+            yield url
 
 
 @pytest.fixture(scope="session")
@@ -66,52 +104,16 @@ def pooled() -> Iterator[Pooled]:
         yield lambda url: url
 
 
-def new_template(postgres_url: str, name: str, source: str = "template1") -> str:
-    """Make a database to be copied, itself a copy of another, anew; returns its connection string."""
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"drop database if exists {name}")
-        connection.execute(f"create database {name} template {source}")
-    return _in_database(postgres_url, name)
-
-
-@pytest.fixture(scope="session")
-def template_url(postgres_url: str) -> str:
-    """A database with every migration applied, to be copied."""
-    url = new_template(postgres_url, TEMPLATE)
-
-    async def apply() -> None:
-        async with Database(url) as db:
-            await migrate(db, wanted_migrations(load_catalog({})))
-
-    trio.run(apply)
-    # Each partition and index is a file that is copied for every test, which takes a quarter longer; none of them needs events.
-    with psycopg.connect(url, autocommit=True) as connection:
-        for (drop,) in connection.execute(
-            "select format('drop table %s', inhrelid::regclass) from pg_inherits"
-        ).fetchall():
-            connection.execute(drop)
-    return url
-
-
-def _fresh_database(postgres_url: str, template: str) -> Iterator[str]:
-    name = f"test_{uuid4().hex}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"create database {name} template {template}")
-        yield _in_database(postgres_url, name)
-        connection.execute(f"drop database {name} with (force)")
-
-
 @pytest.fixture
 def empty_database_url(postgres_url: str) -> Iterator[str]:
     """A database with nothing in it."""
-    yield from _fresh_database(postgres_url, "template0")
+    yield from fresh_database(postgres_url, "template0")
 
 
 @pytest.fixture
-def database_url(postgres_url: str, template_url: str) -> Iterator[str]:
+def database_url(postgres_url: str) -> Iterator[str]:
     """A fresh database with the whole schema."""
-    assert template_url
-    yield from _fresh_database(postgres_url, TEMPLATE)
+    yield from fresh_database(postgres_url, TEMPLATE)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from owlrunner.storage.embedded import prepare_cluster
 from tests.cli.programs import Demo
-from tests.conftest import folder_for_postgres
+from tests.postgres import folder_for_postgres
 
 
 @pytest.fixture(scope="session")

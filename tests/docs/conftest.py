@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.programs import Program, environment
-from tests.conftest import folder_for_postgres
 from tests.docs.pages import modules
 from tests.docs.terminal import Terminal
 from tests.docs.workshop import Workshop
+from tests.postgres import folder_for_postgres
 
 SYNC_SECONDS = 2
 """How long a sync takes in this demo: long enough to be met by a second trigger and a cancel."""

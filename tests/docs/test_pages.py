@@ -10,6 +10,7 @@ from tests.docs.workshop import Workshop
 LANGUAGES = {"python", "toml", "json", "bash", "console", "text"}
 
 
+@pytest.mark.xdist_group("pages")  # they share a demo, which is started for the first that needs it
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_block_is_true(page: Path, workshop: Workshop) -> None:
     """Python runs, configuration loads, JSON parses, commands exist, and consoles print what is shown."""

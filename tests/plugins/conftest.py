@@ -14,14 +14,14 @@ import trio
 
 from owlrunner.storage.migrations import migrate, wanted_migrations
 from owlrunner.storage.postgres import Database
-from tests.conftest import _fresh_database, new_template
 from tests.plugins.maintenance_world import APP, NOW, OTHER_APP, World, catalog
+from tests.postgres import WORKER, fresh_database, new_template
 
 OnRetry: TypeAlias = Callable[[Callable[[], object]], None]
 
-TEMPLATE = "maintenance_template"
-PARTITIONED = "partitioned_template"
-MILLION = "million_events_template"
+TEMPLATE = f"maintenance_template{WORKER}"
+PARTITIONED = f"partitioned_template{WORKER}"
+MILLION = f"million_events_template{WORKER}"
 # md5() makes the ids, because gen_random_uuid() takes six times as long.
 MILLION_EVENTS = """
 insert into events (id, app_id, session_id, level, message, timestamp)
@@ -67,7 +67,7 @@ def opened(url: str) -> Iterator[World]:
 @pytest.fixture
 def maintained(postgres_url: str, maintenance_template: str) -> Iterator[World]:
     """A fresh database in which it is NOW, without any partition."""
-    for url in _fresh_database(postgres_url, maintenance_template):
+    for url in fresh_database(postgres_url, maintenance_template):
         with opened(url) as world:
             yield world
 
@@ -83,7 +83,7 @@ def partitioned_template(postgres_url: str, maintenance_template: str) -> str:
 @pytest.fixture
 def world(postgres_url: str, partitioned_template: str) -> Iterator[World]:
     """A fresh database in which it is NOW, with its partitions."""
-    for url in _fresh_database(postgres_url, partitioned_template):
+    for url in fresh_database(postgres_url, partitioned_template):
         with opened(url) as world:
             yield world
 
@@ -108,7 +108,7 @@ def million_events_template(postgres_url: str, maintenance_template: str) -> str
 @pytest.fixture
 def million_events(postgres_url: str, million_events_template: str) -> Iterator[World]:
     """A fresh database in which it is NOW, with a million events, half of them APP's and half OTHER_APP's."""
-    for url in _fresh_database(postgres_url, million_events_template):
+    for url in fresh_database(postgres_url, million_events_template):
         with opened(url) as world:
             yield world
 

@@ -9,9 +9,9 @@ import pytest
 import trio
 
 from owlrunner_maintenance.settings import MaintenanceSettings
-from tests.conftest import _fresh_database
 from tests.plugins.conftest import OnRetry, migrated, opened
 from tests.plugins.maintenance_world import APP, NOW, World
+from tests.postgres import fresh_database
 
 TABLES = ("events", "metric_events", "funnel_events")
 MONTHS = ("2024_04", "2024_05", "2024_06", "2024_07")
@@ -134,7 +134,7 @@ async def test_columns_are_as_declared(maintained: World, table: str) -> None:
 @pytest.fixture
 def new(postgres_url: str) -> Iterator[World]:
     """A database that has just been migrated, with the real clock."""
-    for url in _fresh_database(postgres_url, "template0"):
+    for url in fresh_database(postgres_url, "template0"):
         migrated(url)
         with opened(url) as world:
             yield world

@@ -1,6 +1,5 @@
 """Servers to make promises: some in this process, some of their own."""
 
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -16,22 +15,12 @@ from owlrunner.jobs import Jobs
 from owlrunner.plugins import Catalog, build_catalog
 from owlrunner.server import Started, run_server
 from owlrunner.storage.postgres import Database
-from tests.conftest import TEMPLATE, new_template
-from tests.load import LOADED, loaded
 from tests.pooler import PGBOUNCER, Pooled
 from tests.promises import promise_jobs
 from tests.promises.serving import Door, InProcess, LogEar, Serve, ServerProcess, StartProcess
 
 WAKEUPS: dict[str, Any] = {"wakeups": "poll", "poll_interval": 0.1} if PGBOUNCER else {}
 """Behind a pooler in transaction mode nobody can LISTEN. What a test says for itself goes before."""
-
-
-@pytest.fixture(scope="session", autouse=True)
-def beside_load(postgres_url: str, template_url: str) -> Iterator[None]:
-    """Where OWLRUNNER_TEST_LOAD is set, another server works on the same PostgreSQL all the while, as fast as it can."""
-    assert template_url
-    with loaded(new_template(postgres_url, "owlrunner_load", TEMPLATE)) if LOADED else contextlib.nullcontext():
-        yield
 
 
 @pytest.fixture(scope="session")
