@@ -4,6 +4,8 @@ from typing import Any
 
 import attrs
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 import owlrunner
 from owlrunner.errors import InvalidParams, PluginError
@@ -181,6 +183,24 @@ def test_retry_delays_grow_to_a_limit() -> None:
     assert [retry.delay_after(n) for n in (1, 2, 3, 5, 6, 999)] == [2.0, 4.0, 8.0, 32.0, 60.0, 60.0]
 
 
+@given(
+    attempt=st.integers(1, 1_000_000),
+    first_delay=st.floats(0, exclude_min=True, allow_infinity=False),
+    factor=st.one_of(st.floats(1), st.integers(1, 10**400)),
+    max_delay=st.floats(0, 1e9, exclude_min=True),
+    jitter=st.floats(0, 1),
+)
+@example(attempt=65, first_delay=5.0, factor=1e6, max_delay=3600.0, jitter=0.0)
+def test_any_retry_policy_has_a_delay_for_any_attempt(
+    attempt: int, first_delay: float, factor: float, max_delay: float, jitter: float
+) -> None:
+    """No policy that can be made overflows: each wait is finite, from none to max_delay, and the next is no shorter."""
+    retry = Retry(1000, first_delay, factor, max_delay, jitter)
+    assert 0 <= retry.delay_after(attempt) <= max_delay
+    steady = attrs.evolve(retry, jitter=0.0)
+    assert 0 < steady.delay_after(attempt) <= steady.delay_after(attempt + 1) <= max_delay
+
+
 def test_jitter_only_shortens() -> None:
     """With jitter the wait is between (1 - jitter) and all of the delay, and not always the same."""
     retry = Retry(first_delay=100.0, jitter=0.25)
@@ -189,7 +209,10 @@ def test_jitter_only_shortens() -> None:
     assert len(delays) > 1
 
 
-@pytest.mark.parametrize("options", [{"max_attempts": 0}, {"factor": 0.5}, {"jitter": 2.0}, {"first_delay": 0.0}])
+@pytest.mark.parametrize(
+    "options",
+    [{"max_attempts": 0}, {"factor": 0.5}, {"jitter": 2.0}, {"first_delay": 0.0}, {"max_delay": 1e10}],
+)
 def test_a_retry_policy_that_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
     """Values out of range are told at once."""
     with pytest.raises(ValueError, match=next(iter(options))):
