@@ -18,7 +18,7 @@ import msgspec
 from owlrunner.context import JobContext
 from owlrunner.cron import Cron, InvalidCron
 from owlrunner.decoding import Undecodable, decode
-from owlrunner.errors import InvalidParams, PluginError
+from owlrunner.errors import InvalidParams, PluginError, named
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -139,8 +139,10 @@ class JobType(Generic[P]):
             return ""
         try:
             reason = self.off(*params)
-        except Exception as error:
-            raise PluginError(f"job type {self.name}: off raised {type(error).__name__}: {error}") from error
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise PluginError(f"job type {self.name}: off raised {named(error)}") from error
         if not isinstance(reason, str):
             raise PluginError(f'job type {self.name}: off must return a reason or "", got {_shown(reason)}')
         return reason

@@ -1,8 +1,9 @@
 """This is the room for finding the plugins, asking each what it offers, and refusing what does not fit, all before the start."""
 
+import contextlib
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -13,7 +14,7 @@ import attrs
 import pluggy
 
 from owlrunner import hookspecs
-from owlrunner.errors import ConfigError, PluginError
+from owlrunner.errors import ConfigError, PluginError, named
 from owlrunner.hookspecs import NoMail, Settings
 from owlrunner.job_type import AnyJobType, JobType, Scope
 from owlrunner.notification import MailSender, Notifier
@@ -84,11 +85,9 @@ def build_catalog(found: Mapping[str, tuple[str, object, dict[str, Any]]], maile
     manager.add_hookspecs(hookspecs)
     plugins = []
     for name, (origin, module, table) in sorted(found.items()):
-        try:
+        with _blamed_on(f"plugin {name} ({origin})", "does not fit"):
             manager.register(module, name)
             manager.check_pending()
-        except (pluggy.PluginValidationError, ValueError) as error:
-            raise PluginError(f"plugin {name} ({origin}): {error}") from None
         plugins.append(_ask(manager, name, origin, module, Settings(name, table, mailer or NoMail())))
     return Catalog(
         plugins=tuple(plugins),
@@ -128,10 +127,26 @@ def _named(modules: Iterable[str]) -> dict[str, tuple[str, ModuleType]]:
 
 
 def _load(module: str, name: str, origin: str) -> ModuleType:
-    try:
+    with _blamed_on(f"plugin {name} ({origin})", "cannot be imported"):
         return importlib.import_module(module)
-    except Exception as error:
-        raise PluginError(f"plugin {name} ({origin}): cannot be imported: {type(error).__name__}: {error}") from error
+
+
+@contextlib.contextmanager
+def _blamed_on(plugin: str, what: str) -> Iterator[None]:
+    """Turn whatever a plugin's code raises into a PluginError that names the plugin. Only Ctrl-C passes through.
+
+    A library may raise anything: argparse ends the process, PyO3's panics derive from BaseException.
+    """
+    try:
+        yield
+    except (PluginError, KeyboardInterrupt):
+        raise
+    except SystemExit as error:
+        raise PluginError(
+            f"{plugin}: {what}: it called sys.exit({error.code!r}), and must not end the process"
+        ) from error
+    except BaseException as error:
+        raise PluginError(f"{plugin}: {what}: {named(error)}") from error
 
 
 def _origin(entry_point: EntryPoint) -> str:
@@ -141,30 +156,31 @@ def _origin(entry_point: EntryPoint) -> str:
 
 def _ask(manager: pluggy.PluginManager, name: str, origin: str, module: object, settings: Settings) -> Plugin:
     """Call one plugin's hooks. Each plugin is called alone, so that it gets its own settings and an error can name it."""
+    who = f"plugin {name} ({origin})"
     others = [plugin for plugin in manager.get_plugins() if plugin is not module]
 
     def call(hook: str, **arguments: object) -> Any:
-        try:
+        with _blamed_on(who, f"{hook} raised"):
             answers = manager.subset_hook_caller(hook, others)(**arguments)
-        except PluginError:
-            raise
-        except Exception as error:
-            raise PluginError(f"plugin {name} ({origin}): {hook} raised {type(error).__name__}: {error}") from error
         if any(inspect.isawaitable(answer) for answer in answers):
-            raise PluginError(
-                f"plugin {name} ({origin}): {hook} must be a plain function that returns its values, not an async one"
-            )
+            raise PluginError(f"{who}: {hook} must be a plain function that returns its values, not an async one")
         return answers[0] if answers else None
 
     job_types = call("owlrunner_job_types", settings=settings)
     notifiers = call("owlrunner_notifiers", settings=settings)
     migrations = call("owlrunner_migrations")
     if job_types is None and notifiers is None and migrations is None:
-        raise PluginError(f"plugin {name} ({origin}): implements no hook; is @owlrunner.hookimpl missing?")
+        raise PluginError(f"{who}: implements no hook; is @owlrunner.hookimpl missing?")
     if settings.table and not settings.was_loaded:
         raise PluginError(f"plugins.{name}: {', '.join(sorted(settings.table))}: the plugin takes no settings")
-    plugin = Plugin(name, origin, tuple(job_types or ()), dict(notifiers or {}), migrations)
-    _check_offers(plugin)
+    # In the plugin's name, because a hook may be a generator, and a value may raise when it is looked at.
+    with _blamed_on(who, "owlrunner_job_types must return a list of JobType objects"):
+        offered = tuple(job_types or ())
+    with _blamed_on(who, "owlrunner_notifiers must return a dict of notifiers by name"):
+        by_name = dict(notifiers or {})
+    plugin = Plugin(name, origin, offered, by_name, migrations)
+    with _blamed_on(who, "what it offers cannot be used"):
+        _check_offers(plugin)
     return plugin
 
 

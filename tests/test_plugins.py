@@ -1,5 +1,8 @@
 """Plugins: what they offer is asked once, and what does not fit stops the start with plugin and cause."""
 
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +18,14 @@ from owlrunner.plugins import build_catalog, load_catalog
 @owlrunner.job_type(scope="project")
 async def greet(ctx: owlrunner.JobContext) -> None:
     """Say hello."""
+
+
+class Panic(BaseException):
+    """What no library should raise, and some do; nor can it be shown."""
+
+    def __str__(self) -> str:
+        """Raise."""
+        raise RuntimeError("panic in panic")
 
 
 @attrs.frozen
@@ -72,6 +83,18 @@ def raising(settings: owlrunner.Settings) -> list[AnyJobType]:
     raise RuntimeError("out of paint")
 
 
+def exiting() -> list[AnyJobType]:
+    """A hook that reads the command line, which is none of its business."""
+    argparse.ArgumentParser(add_help=False).parse_args(["--colour"])
+    return [greet]
+
+
+def panicking() -> Iterator[AnyJobType]:
+    """A hook that is a generator, and raises while it is read."""
+    yield greet
+    raise Panic
+
+
 def wants_colour(colour: str) -> list[AnyJobType]:
     """A hook that wants what no hook gets."""
     return [greet] if colour else []
@@ -91,7 +114,11 @@ def loading(settings: owlrunner.Settings) -> list[AnyJobType]:
 @pytest.mark.parametrize(
     ("module", "table", "complaint"),
     [
-        (plugin(owlrunner_job_types=raising), {}, "owlrunner_job_types raised RuntimeError: out of paint"),
+        (plugin(owlrunner_job_types=raising), {}, "owlrunner_job_types raised: RuntimeError: out of paint"),
+        (plugin(owlrunner_job_types=exiting), {}, "owlrunner_job_types raised: it called sys.exit(2)"),
+        (plugin(owlrunner_job_types=panicking), {}, "a list of JobType objects: Panic: (its message cannot be shown)"),
+        (plugin(owlrunner_job_types=lambda: greet), {}, "must return a list of JobType objects: TypeError"),
+        (plugin(owlrunner_notifiers=lambda: [Loud()]), {}, "must return a dict of notifiers by name: TypeError"),
         (plugin(), {}, "implements no hook"),
         (plugin(owlrunner_job_types=lambda: ["greet"]), {}, "must return JobType objects, got 'greet'"),
         (plugin(owlrunner_notifiers=lambda: {"x": object()}), {}, "notifier 'x' needs an async method send"),
@@ -145,3 +172,31 @@ def test_a_module_that_cannot_be_imported_is_told() -> None:
     """A module that the configuration names must be there."""
     with pytest.raises(PluginError, match="no_such_module"):
         load_catalog({}, ["no_such_module"])
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("import sys; sys.exit('bye')", r"it called sys.exit\('bye'\)"),
+        ("import argparse; argparse.ArgumentParser().parse_args(['--x'])", r"it called sys.exit\(2\)"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("raise StopIteration", "StopIteration"),
+        ("def f(:", "SyntaxError"),
+    ],
+)
+def test_a_module_that_raises_anything_at_import_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, told: str
+) -> None:
+    """Whatever a module does while it is imported, the error names the plugin, and the process goes on."""
+    (tmp_path / "odd_plugin.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(PluginError, match=rf"^plugin odd_plugin \(server.plugins\): cannot be imported: {told}"):
+        load_catalog({}, ["odd_plugin"])
+
+
+def test_ctrl_c_while_plugins_are_loaded_is_no_fault_of_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who interrupts the start is told so, and not that a plugin is broken."""
+    (tmp_path / "slow_plugin.py").write_text("raise KeyboardInterrupt")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        load_catalog({}, ["slow_plugin"])
