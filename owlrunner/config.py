@@ -1,6 +1,5 @@
 """This is the room for the machinery's configuration: read once from a file and the environment, into frozen values."""
 
-import math
 import os
 import re
 import tomllib
@@ -10,8 +9,10 @@ from typing import Any, Literal
 
 import attrs
 
+from owlrunner.connection_string import check_connection_string
 from owlrunner.decoding import Undecodable, decode
 from owlrunner.errors import ConfigError
+from owlrunner.toml_file import read_toml
 
 DEFAULT_FILE = Path("config/owlrunner.toml")
 SCHEDULES_FILE = "schedules.toml"
@@ -23,11 +24,13 @@ SHORT_NAMES = {
 """Variables with names of their own."""
 SUPERVISED = ("INVOCATION_ID", "NOTIFY_SOCKET", "KUBERNETES_SERVICE_HOST")
 """Variables that a supervisor sets: systemd for a unit, Kubernetes for a container."""
+LONGEST = 1e9
+"""Seconds, about 31 years: nearly "never", and short enough for every clock and calendar that such a time meets."""
 
 
 def _above_zero(_instance: object, attribute: "attrs.Attribute[Any]", value: float | None) -> None:
-    if value is not None and not (value > 0 and math.isfinite(value)):
-        raise ValueError(f"{attribute.name} must be above 0, got {value}")
+    if value is not None and not 0 < value <= LONGEST:
+        raise ValueError(f"{attribute.name} must be above 0 and at most {LONGEST:g}, got {value}")
 
 
 def _url(_instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
@@ -38,6 +41,20 @@ def _url(_instance: object, attribute: "attrs.Attribute[Any]", value: str) -> No
 def _email(_instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
     if value and not re.fullmatch(r"[^\s@]+@[^\s@]+", value):
         raise ValueError(f"{attribute.name} must be one address like ops@example.com, got {value!r}")
+
+
+def _connection_string(_instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    if value:
+        try:
+            check_connection_string(value)
+        except ValueError as problem:
+            raise ValueError(f"{attribute.name} {problem}") from None
+
+
+def _host(_instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    # An empty one would listen on every address of the machine.
+    if not value or any(letter.isspace() for letter in value):
+        raise ValueError(f"{attribute.name} must be an address such as 127.0.0.1 or 0.0.0.0, got {value!r}")
 
 
 def _port(_instance: object, attribute: "attrs.Attribute[Any]", value: int) -> None:
@@ -99,7 +116,7 @@ class ServerConfig:
 class DatabaseConfig:
     """``[database]``: where the state is kept."""
 
-    url: str = attrs.field(default="", repr=False)
+    url: str = attrs.field(default="", repr=False, validator=_connection_string)
     """Usually given as DATABASE_URL. Empty: OwlRunner keeps its own PostgreSQL under ``data_dir``."""
     data_dir: Path = Path(".owlrunner")
     pool_size: int = attrs.field(default=10, validator=attrs.validators.ge(2))
@@ -115,7 +132,7 @@ class WebConfig:
 
     enabled: bool = True
     """False: this server executes runs and answers nobody."""
-    host: str = "127.0.0.1"
+    host: str = attrs.field(default="127.0.0.1", validator=_host)
     port: int = attrs.field(default=8321, validator=_port)
     graceful_timeout: float = attrs.field(default=3.0, validator=attrs.validators.ge(0))
     public_url: str = attrs.field(default="", validator=_url)
@@ -185,21 +202,24 @@ class Config:
 def load_config(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
     """Read the configuration: the file, then DATABASE_URL, SYSTEM_JOBS_ALERT_EMAIL and ``OWLRUNNER_<SECTION>__<KEY>`` over it.
 
-    ``file`` None means OWLRUNNER_CONFIG, else ``config/owlrunner.toml`` where that exists, else defaults alone.
+    An empty variable is unset. ``file`` None means OWLRUNNER_CONFIG, else ``config/owlrunner.toml`` where that exists, else
+    defaults alone.
 
     Raises ConfigError naming file or variable, key, what was expected and what was found.
     """
-    if file is None and environ.get("OWLRUNNER_CONFIG"):
+    if file is None and environ.get("OWLRUNNER_CONFIG", "").strip():
         file = Path(environ["OWLRUNNER_CONFIG"])
     if file is None and DEFAULT_FILE.exists():
         file = DEFAULT_FILE
-    table = _read(file) if file is not None else {}
+    table = read_toml(file) if file is not None else {}
+    _strip_url(table)
     try:
         config = decode(table, Config, where="")
     except Undecodable as problem:
         raise ConfigError(f"{file}: {str(problem).removeprefix('.')}") from None
     for variable, path, value in _overrides(environ):
         _put(table, path, value, variable)
+        _strip_url(table)
         try:
             # One at a time, so that a complaint can name the variable it is about.
             config = decode(table, Config, where="", strict=False)
@@ -216,24 +236,15 @@ def _with_schedules_beside(config: Config, file: Path | None) -> Config:
     return attrs.evolve(config, server=attrs.evolve(config.server, schedules=beside))
 
 
-def _read(file: Path) -> dict[str, Any]:
-    """The file as a table."""
-    try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}") from None
-
-
 def _overrides(environ: Mapping[str, str]) -> list[tuple[str, list[str], Any]]:
-    """Variable, path and value of everything that the environment sets."""
+    """Variable, path and value of everything that the environment sets. An empty variable sets nothing."""
+    filled = {variable: text for variable, text in environ.items() if text.strip()}
     found: list[tuple[str, list[str], Any]] = [
-        (variable, list(path), environ[variable]) for variable, path in SHORT_NAMES.items() if environ.get(variable)
+        (variable, list(path), filled[variable]) for variable, path in SHORT_NAMES.items() if variable in filled
     ]
     found += (
-        (variable, variable.removeprefix(PREFIX).lower().split("__"), _value(environ[variable]))
-        for variable in sorted(environ)
+        (variable, variable.removeprefix(PREFIX).lower().split("__"), _value(filled[variable]))
+        for variable in sorted(filled)
         if variable.startswith(PREFIX) and "__" in variable
     )
     return found
@@ -244,9 +255,16 @@ def _value(text: str) -> Any:
     if text.startswith(("[", "{")):
         try:
             return tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (tomllib.TOMLDecodeError, RecursionError):
             return text
     return text
+
+
+def _strip_url(table: dict[str, Any]) -> None:
+    """Drop white space around ``database.url``: secrets come from files, and files end with a line break."""
+    database = table.get("database")
+    if isinstance(database, dict) and isinstance(database.get("url"), str):
+        database["url"] = database["url"].strip()
 
 
 def _put(table: dict[str, Any], path: list[str], value: Any, variable: str) -> None:

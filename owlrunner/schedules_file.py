@@ -1,6 +1,5 @@
 """This is the room for reading what recurs: the file of schedules, over the default schedules of the job types."""
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from owlrunner.errors import ConfigError, InvalidParams
 from owlrunner.job_type import Scope
 from owlrunner.plugins import Catalog
 from owlrunner.schedule import MissedPolicy, OverlapPolicy, Schedule
+from owlrunner.toml_file import read_toml
 
 
 def _not_negative(_instance: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
@@ -94,13 +94,9 @@ def _enabled(file: Path | None, catalog: Catalog) -> list[Schedule]:
 
 def _read(file: Path) -> dict[str, ScheduleTable]:
     try:
-        tables = decode(tomllib.loads(file.read_text("utf-8")), ScheduleFile, where="").schedules
+        tables = decode(read_toml(file), ScheduleFile, where="").schedules
         # Each by itself, so that a complaint can name the schedule.
         return {name: decode(table, ScheduleTable, where=f".schedules.{name}") for name, table in tables.items()}
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}") from None
     except Undecodable as problem:
         raise ConfigError(f"{file}: {str(problem).removeprefix('.')}") from None
 

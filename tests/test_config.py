@@ -51,6 +51,46 @@ def test_the_environment_goes_over_the_file(tmp_path: Path) -> None:
     assert config.database.url == "postgresql://somewhere/db"
 
 
+@pytest.mark.parametrize("nothing", ["", " ", "\n"])
+def test_an_empty_variable_is_unset(tmp_path: Path, nothing: str) -> None:
+    """A variable without a value, as compose files make them, neither hides another one nor what the file says."""
+    variables = ("OWLRUNNER_WEB__HOST", "OWLRUNNER_WEB__PORT", "OWLRUNNER_DATABASE__URL", "OWLRUNNER_CONFIG")
+    file = write(tmp_path, "[web]\nhost = '::1'\nport = 9000\n[notifications]\nalert_email = 'ops@acme.test'")
+    environ = {"DATABASE_URL": "postgresql://h/d", "SYSTEM_JOBS_ALERT_EMAIL": nothing} | dict.fromkeys(
+        variables, nothing
+    )
+    config = load_config(file, environ=environ)
+    assert (config.web.host, config.web.port, config.database.url) == ("::1", 9000, "postgresql://h/d")
+    assert config.notifications.alert_email == "ops@acme.test"
+    assert (
+        load_config(file, environ={"DATABASE_URL": nothing, "OWLRUNNER_DATABASE__URL": "host=h"}).database.url
+        == "host=h"
+    )
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    """A file that an editor on Windows has saved is read like any other."""
+    file = tmp_path / "owlrunner.toml"
+    file.write_bytes("[web]\r\nport = 9000\r\n".encode("utf-8-sig"))
+    assert load_config(file, environ={}).web.port == 9000
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("[web]".encode("utf-16"), "byte 1 is not UTF-8"),
+        (b"[web]\n# caf\xe9", "byte 12 is not UTF-8"),
+        (b"x = " + b"[" * 10_000, "nested too deeply"),
+    ],
+)
+def test_a_file_that_is_no_toml_is_told(tmp_path: Path, content: bytes, complaint: str) -> None:
+    """What cannot be read as TOML at all is told by file and place."""
+    file = tmp_path / "owlrunner.toml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"{file}: not valid TOML: {complaint}"):
+        load_config(file, environ={})
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -61,6 +101,8 @@ def test_the_environment_goes_over_the_file(tmp_path: Path) -> None:
         ("[server]\nlease = inf", "lease must be above 0"),
         ("[server]\ncapacity = 0", "capacity"),
         ("[server]\nwakeups = 'shout'", "server.wakeups: invalid enum value 'shout'"),
+        ("[web]\nhost = ''", "host must be an address such as 127.0.0.1 or 0.0.0.0, got ''"),
+        ("[web]\nhost = ' '", "host must be an address"),
         ("[web]\nport = 99999", "port must be between 0 and 65535"),
         ("[web]\nshow_codes = true\nhost = '0.0.0.0'", "host must be the loopback address"),
         ("[web", "not valid TOML"),

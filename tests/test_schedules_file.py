@@ -54,6 +54,13 @@ def test_the_shipped_file_is_valid(here: Path) -> None:
     assert load_schedules(here / "config" / "schedules.toml", Catalog()) == []
 
 
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    """A file that an editor on Windows has saved is read like any other."""
+    file = tmp_path / "schedules.toml"
+    file.write_bytes('[schedules.tidy]\r\njob_type = "tidy"\r\ncron = "0 4 * * *"\r\n'.encode("utf-8-sig"))
+    assert [schedule.cron.expression for schedule in load_schedules(file, CATALOG)] == ["0 4 * * *"]
+
+
 def test_the_file_goes_over_the_defaults(tmp_path: Path) -> None:
     """A table of the job type's name takes the default's place; others stand beside it."""
     text = '[schedules.tidy]\njob_type="tidy"\ncron="@hourly"\n[schedules.big]\njob_type="tidy"\ncron="0 4 * * 0"\nparams={size=9}'

@@ -1,7 +1,6 @@
 """This is the room for ``owlrunner config``."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
@@ -9,6 +8,7 @@ from owlrunner.cli.local import catalog_of, configured
 from owlrunner.cli.options import Shared, config_option, format_option, pass_shared
 from owlrunner.cli.printing import clean, print_json, say
 from owlrunner.config import Config, MailConfig, NotificationsConfig, WebConfig
+from owlrunner.connection_string import describe
 from owlrunner.plugins import Catalog
 from owlrunner.schedules_file import read_schedules
 
@@ -56,14 +56,7 @@ def _database(loaded: Config) -> str:
     """Where the database is, without the password that may stand anywhere in its address."""
     if not loaded.database.url:
         return f"OwlRunner's own PostgreSQL under {Path(loaded.database.data_dir).expanduser().absolute()}"
-    if "://" not in loaded.database.url:
-        return "PostgreSQL, given as key=value pairs"
-    try:
-        parts = urlsplit(loaded.database.url)
-        where = f"{parts.hostname or 'local socket'}{f':{parts.port}' if parts.port else ''}"
-    except ValueError:
-        return "PostgreSQL at several hosts"
-    return f"PostgreSQL at {where}, database {parts.path.removeprefix('/') or 'by default'}"
+    return describe(loaded.database.url)
 
 
 def _web(web: WebConfig) -> str:

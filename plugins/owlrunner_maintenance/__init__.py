@@ -158,7 +158,7 @@ def run_retention_job(settings: MaintenanceSettings) -> owlrunner.AnyJobType:
 @owlrunner.hookimpl
 def owlrunner_job_types(settings: owlrunner.Settings) -> list[owlrunner.AnyJobType]:
     """Offer the four system jobs."""
-    size = os.environ.get(SIZE_VARIABLE)
+    size = os.environ.get(SIZE_VARIABLE, "").strip()
     if not size:
         loaded = settings.load(MaintenanceSettings)
     else:
