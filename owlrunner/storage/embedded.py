@@ -13,6 +13,7 @@ import importlib.util
 import logging
 import os
 import pwd
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -94,7 +95,7 @@ class Cluster:
         made = self._run(
             "initdb",
             "-D",
-            str(making),
+            making.name,
             "-U",
             _SUPERUSER,
             "--auth=trust",
@@ -108,13 +109,17 @@ class Cluster:
 
     def _start(self) -> None:
         sockets = self.data
-        if len(str(sockets)) > _LONGEST_SOCKET_PATH - len("/.s.PGSQL.5432"):
-            # The kernel limits a socket's path to 107 bytes; postmaster.pid tells later users where it is.
+        if len(os.fsencode(sockets)) > _LONGEST_SOCKET_PATH - len("/.s.PGSQL.5432") or "," in str(sockets):
+            # The kernel limits a socket's path to 107 bytes, and to clients a comma separates hosts. postmaster.pid tells later
+            # users where it is.
             sockets = Path(tempfile.mkdtemp(prefix="owlrunner-"))
             if self.account is not None:
                 shutil.chown(sockets, self.account)
         log = self.data / "server.log"
-        started = self._pg_ctl("start", "-w", "-t", str(START_PATIENCE), "-l", str(log), "-o", f"-h '' -k '{sockets}'")
+        options = shlex.join(["-h", "", "-k", _quoted(str(sockets))])
+        started = self._pg_ctl(
+            "start", "-w", "-t", str(START_PATIENCE), "-l", f"{self.data.name}/{log.name}", "-o", options
+        )
         if started.returncode != 0:
             tail = log.read_text(errors="replace")[-2000:] if log.exists() else started.stderr
             raise DatabaseUnavailable(f"PostgreSQL did not start in {self.data}: {tail.strip()}")
@@ -125,7 +130,8 @@ class Cluster:
         return f"postgresql://{_SUPERUSER}@/postgres?host={quote(sockets, safe='/')}&port={port}"
 
     def _pg_ctl(self, verb: str, *options: str) -> "subprocess.CompletedProcess[str]":
-        return self._run("pg_ctl", verb, "-D", str(self.data), *options)
+        # Relative to the working directory: pg_ctl hands its arguments to a shell, and a path may hold anything.
+        return self._run("pg_ctl", verb, "-D", self.data.name, *options)
 
     def _run(self, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         # Output goes to files: the started server inherits it, so a pipe would stay open as long as it lives.
@@ -161,6 +167,9 @@ def prepare_cluster(data_dir: Path) -> Cluster:
         )
     binaries = Path(package.submodule_search_locations[0]) / "pginstall18" / "bin"
     root = data_dir.expanduser().absolute()
+    if not str(root).isprintable():
+        # postmaster.pid, which tells where the server is, has one value on each line.
+        raise ConfigError(f"database.data_dir: {str(root)!r} holds an unprintable character")
     account = _account() if os.geteuid() == 0 else None
     cluster = Cluster(root, root / "pgdata", binaries, account)
     try:
@@ -193,6 +202,11 @@ def _let_in(install: Path, root: Path) -> None:
     if (install / "bin" / "postgres").stat().st_mode & 0o005 != 0o005:
         for path in [install, *install.rglob("*")]:
             path.chmod(path.stat().st_mode | (0o005 if path.is_dir() or path.parent.name == "bin" else 0o004))
+
+
+def _quoted(path: str) -> str:
+    """A path as PostgreSQL reads it in a list of paths."""
+    return '"' + path.replace('"', '""') + '"'
 
 
 @contextlib.contextmanager

@@ -88,6 +88,23 @@ async def test_a_long_path_works(postgres_folder: Path) -> None:
         assert answers(url)
 
 
+@pytest.mark.parametrize("name", ["it's $HOME `id` $(id) #1&2;", 'Bücher 🦉 "50%" \\, b'])
+async def test_a_path_may_hold_anything(postgres_folder: Path, name: str) -> None:
+    """What a shell, a list of paths or a URL would take for something else is part of the path."""
+    async with open_embedded(postgres_folder / name) as url:
+        assert answers(url)
+        assert (postgres_folder / name / "pgdata" / "PG_VERSION").exists()
+    assert not answers(url)
+
+
+async def test_a_path_with_a_line_break_is_refused(postgres_folder: Path) -> None:
+    """The one kind of path that PostgreSQL itself could not tell again stops the start with the key's name."""
+    with pytest.raises(ConfigError, match=r"database\.data_dir: '.*a\\nb' holds an unprintable character"):
+        async with open_embedded(postgres_folder / "a\nb"):
+            pass
+    assert list(postgres_folder.iterdir()) == []
+
+
 async def test_without_the_wheel_the_message_says_what_to_do(
     postgres_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
