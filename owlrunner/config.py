@@ -4,6 +4,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ import attrs
 
 from owlrunner.connection_string import check_connection_string
 from owlrunner.decoding import Undecodable, decode
+from owlrunner.email_address import parse_address
 from owlrunner.errors import ConfigError
 from owlrunner.toml_file import read_toml
 
@@ -39,8 +41,21 @@ def _url(_instance: object, attribute: "attrs.Attribute[Any]", value: str) -> No
 
 
 def _email(_instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
-    if value and not re.fullmatch(r"[^\s@]+@[^\s@]+", value):
-        raise ValueError(f"{attribute.name} must be one address like ops@example.com, got {value!r}")
+    if value:
+        try:
+            parse_address(value)
+        except ValueError as problem:
+            raise ValueError(
+                f"{attribute.name} must be one address like ops@example.com, got {value!r}: {problem}"
+            ) from None
+
+
+def _sender(_instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    addresses = [address for _, address in getaddresses([value])]
+    try:
+        parse_address(addresses[0] if len(addresses) == 1 else "")
+    except ValueError as problem:
+        raise ValueError(f"{attribute.name} must be like Jobs <jobs@example.com>, got {value!r}: {problem}") from None
 
 
 def _connection_string(_instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
@@ -156,7 +171,7 @@ class MailConfig:
     security: Literal["starttls", "tls", "none"] = "starttls"
     username: str = ""
     password: str = attrs.field(default="", repr=False)
-    sender: str = "OwlRunner <owlrunner@localhost>"
+    sender: str = attrs.field(default="OwlRunner <owlrunner@localhost>", validator=_sender)
     timeout: float = attrs.field(default=30.0, validator=_above_zero)
 
 

@@ -1,12 +1,13 @@
 """This is the room for mail: the one place that sends any."""
 
 import base64
+import contextlib
 import logging
 import re
 import smtplib
 import ssl
+import threading
 from datetime import UTC, datetime
-from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -17,10 +18,13 @@ import trio
 
 from owlrunner.config import MailConfig
 from owlrunner.decoding import storable_text
+from owlrunner.email_address import EmailAddress, parse_address
 from owlrunner.errors import OwlRunnerError, Undeliverable
 
-NOT_AN_ADDRESS = (ValueError, IndexError, HeaderParseError)
-"""What the standard library raises for a text that is no address."""
+MAX_THREADS = 20
+"""How many threads one mailer uses at once. Its own: handlers that fill Trio's do not hold up mail."""
+QUIT_TIMEOUT = 2.0
+"""Seconds that a mail server gets to say goodbye, after it has taken the mail."""
 NO_SUCH_ADDRESS = frozenset({501, 550, 551, 553})
 """SMTP codes that refuse a recipient for good, where no enhanced code (RFC 3463) says more."""
 _ENHANCED = re.compile(rb"[245]\.\d{1,3}\.\d{1,3}(?!\d)")
@@ -50,6 +54,9 @@ class Mailer:
     """Sends mail as the configuration says. Without ``config.host`` mail is written to the log instead."""
 
     config: MailConfig
+    _threads: trio.CapacityLimiter = attrs.field(
+        factory=lambda: trio.CapacityLimiter(MAX_THREADS), init=False, repr=False, eq=False
+    )
 
     async def send(self, to: str, subject: str, text: str, html: str | None = None, *, message_id: str = "") -> None:
         """Send one mail to one address, and return when the mail server has taken it.
@@ -59,19 +66,28 @@ class Mailer:
 
         Raises MailRefused where this address will never take it, MailUnavailable otherwise.
         """
-        message = _message(self.config.sender, to, subject, text, html)
+        name, address = parseaddr(self.config.sender)
+        sender, recipient = parse_address(address), _recipient(to)
+        message = _message(Address(name, sender.local_part, sender.domain), recipient, subject, text, html)
         _identify(message, message_id)
         if not self.config.host:
             logger.info("mail to %s: %s\n%s", message["To"], message["Subject"], text)
             return
+        taken = threading.Event()
         try:
             with trio.fail_after(self.config.timeout):
                 # Abandoned: a thread that waits for a dead server ends by the timeout of its socket.
-                await trio.to_thread.run_sync(self._deliver, message, to, abandon_on_cancel=True)
+                await trio.to_thread.run_sync(
+                    self._deliver, message, sender, recipient, taken, abandon_on_cancel=True, limiter=self._threads
+                )
         except trio.TooSlowError:
-            raise MailUnavailable(f"{self._server}: the mail was not taken within {self.config.timeout:g} s") from None
+            # The goodbye may outlast our patience; the mail is not sent again for that.
+            if not taken.is_set():
+                raise MailUnavailable(
+                    f"{self._server}: the mail was not taken within {self.config.timeout:g} s"
+                ) from None
         except smtplib.SMTPRecipientsRefused as error:
-            code, reply = error.recipients[to]
+            code, reply = error.recipients[str(recipient)]
             kind = MailRefused if _is_for_good(code, reply) else MailUnavailable
             raise kind(f"{self._server} refuses {to}: {code} {self._quoted(reply)}") from None
         except smtplib.SMTPResponseException as error:
@@ -101,16 +117,36 @@ class Mailer:
                 words = words.replace(secret, "****")
         return words[:LONGEST_REPLY]
 
-    def _deliver(self, message: EmailMessage, to: str) -> None:
-        """Talk to the mail server; blocks."""
+    def _deliver(
+        self, message: EmailMessage, sender: EmailAddress, recipient: EmailAddress, taken: threading.Event
+    ) -> None:
+        """Talk to the mail server, and set ``taken`` once it has answered for the mail; blocks."""
         config = self.config
-        with self._connected() as server:
+        server = self._connected()
+        # Not as a context manager: that one raises when the server's goodbye is odd, though the mail was taken.
+        with contextlib.closing(server):
             if config.security == "starttls":
                 server.starttls(context=ssl.create_default_context())
             if config.username:
                 server.login(config.username, config.password)
+            server.ehlo_or_helo_if_needed()
+            if not server.has_extn("smtputf8"):
+                self._require_ascii(sender, recipient)
             # The envelope is written out: what stands in the headers must not add recipients.
-            server.send_message(message, from_addr=parseaddr(config.sender)[1], to_addrs=[to])
+            server.send_message(message, from_addr=str(sender), to_addrs=[str(recipient)])
+            taken.set()
+            _say_goodbye(server)
+
+    def _require_ascii(self, sender: EmailAddress, recipient: EmailAddress) -> None:
+        """Raise where an address cannot be sent to a server without SMTPUTF8."""
+        for address, whose, kind in (
+            (sender, "mail.sender", MailUnavailable),
+            (recipient, str(recipient), MailRefused),
+        ):
+            if address.needs_smtputf8:
+                raise kind(
+                    f"{self._server} cannot take {whose}: letters beyond ASCII before the @ need SMTPUTF8, which it does not offer"
+                )
 
     def _connected(self) -> smtplib.SMTP:
         config = self.config
@@ -133,18 +169,26 @@ def _is_for_good(code: int, reply: bytes) -> bool:
     return code in NO_SUCH_ADDRESS
 
 
-def _message(sender: str, to: str, subject: str, text: str, html: str | None) -> EmailMessage:
+def _say_goodbye(server: smtplib.SMTP) -> None:
+    """Send QUIT. Whatever comes back, or nothing: the mail has been taken."""
+    with contextlib.suppress(smtplib.SMTPException, OSError):
+        if server.sock is not None:
+            server.sock.settimeout(QUIT_TIMEOUT)
+        server.quit()
+
+
+def _recipient(text: str) -> EmailAddress:
+    try:
+        return parse_address(text)
+    except ValueError as problem:
+        raise MailRefused(f"no mail can be sent to {text!r}: {problem}") from None
+
+
+def _message(sender: Address, recipient: EmailAddress, subject: str, text: str, html: str | None) -> EmailMessage:
     """The mail, with every header made safe."""
     message = EmailMessage(policy=SMTP)
-    name, address = parseaddr(sender)
-    try:
-        message["From"] = Address(name, addr_spec=address)
-    except NOT_AN_ADDRESS as error:
-        raise MailUnavailable(f"mail.sender {sender!r} is not an address: {error}") from None
-    try:
-        message["To"] = Address(addr_spec=to)
-    except NOT_AN_ADDRESS as error:
-        raise MailRefused(f"{to!r} is not an address: {error}") from None
+    message["From"] = sender
+    message["To"] = Address("", recipient.local_part, recipient.domain)
     message["Subject"] = "".join(letter if letter.isprintable() else " " for letter in storable_text(subject))[:900]
     message["Date"] = format_datetime(datetime.now(UTC))
     # Not for people, so that no out-of-office reply comes back.

@@ -32,6 +32,8 @@ class Mailbox:
     def __init__(self) -> None:
         self.got: list[Received] = []
         self.refusals: dict[str, str] = {}
+        self.goodbye: str | None = "221 Bye"
+        """What it answers to QUIT: nothing at all when it is None, and when it is empty it just hangs up."""
 
     async def handle_MAIL(self, _server: Any, _session: Any, envelope: Any, address: str, options: list[str]) -> str:  # noqa: N802 - aiosmtpd's name
         """Take the sender or refuse it."""
@@ -52,6 +54,14 @@ class Mailbox:
             encrypted = server.transport.get_extra_info("ssl_object") is not None
             self.got.append(Received(envelope.mail_from, envelope.rcpt_tos, message, encrypted))
         return self.refusals.get("DATA", "250 OK")
+
+    async def handle_QUIT(self, server: Any, _session: Any, _envelope: Any) -> str:  # noqa: N802
+        """Say goodbye, in whichever way."""
+        if self.goodbye is None:
+            await asyncio.Event().wait()
+        if not self.goodbye:
+            server.transport.abort()
+        return self.goodbye or "221 Bye"
 
 
 Serve = Callable[..., tuple[Mailbox, int]]

@@ -12,6 +12,7 @@ from uuid import UUID
 import attrs
 
 from owlrunner.actor import AGENT_PERMISSIONS, CLIENT_PERMISSIONS, ApiKeyActor, TeamActor, UserActor
+from owlrunner.email_address import parse_address
 from owlrunner.errors import InvalidRequest
 from owlrunner.storage.accounts import KeyHolder, Team, User
 
@@ -23,10 +24,6 @@ SHOWN = 16
 """How many characters of a raw key are kept readable, to tell keys apart in a list."""
 
 LONGEST_KEY_DAYS = 3650
-
-_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_EMAIL = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})*")
-"""What the HTML standard takes for an address: no quoting, no comments, nothing with a meaning in a mail header."""
 
 
 @attrs.frozen
@@ -77,9 +74,15 @@ def new_code() -> str:
 
 
 def normal_email(text: str | None) -> str | None:
-    """The address as it is stored and compared (trimmed, lower case), or None for what is not an address."""
-    email = (text or "").strip().lower()
-    return email if len(email) <= 255 and _EMAIL.fullmatch(email) else None
+    """Return the address as it is stored and compared (trimmed, lower case, in ASCII), or None for what is not an address.
+
+    Letters beyond ASCII are for the domain alone: before the @, not every mail server could be given the login code.
+    """
+    try:
+        address = parse_address((text or "").strip().lower())
+    except ValueError:
+        return None
+    return None if address.needs_smtputf8 else str(address)
 
 
 def checked_permissions(kind: str, wanted: Sequence[str] | None) -> Sequence[str]:

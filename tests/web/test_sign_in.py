@@ -94,6 +94,13 @@ async def test_five_codes_an_hour(world: World, client: httpx.AsyncClient) -> No
     await new_code(client, world)
 
 
+async def test_an_internationalised_domain_is_one_address(world: World, client: httpx.AsyncClient) -> None:
+    """However a domain is spelt, in letters or in ASCII, it is the same user."""
+    code = await new_code(client, world, "ann@Bücher.example")
+    response = await post(client, "verify-code", email="Ann@xn--bcher-kva.example", code=code)
+    assert (response.status_code, response.json()["user"]["email"]) == (201, "ann@xn--bcher-kva.example")
+
+
 async def test_parallel_requests_get_five_codes_too(world: World, client: httpx.AsyncClient) -> None:
     """Asking for many codes at the same instant yields five, and one of them is alive."""
     got: list[int] = []
