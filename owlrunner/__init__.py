@@ -6,6 +6,7 @@ from owlrunner.hookspecs import Settings, hookimpl
 from owlrunner.job_run import Progress
 from owlrunner.job_type import AnyJobType, JobType, Retry, Scope, job_type
 from owlrunner.notification import MailSender, Notification, Notifier
+from owlrunner.proxies import proxy_for
 
 __all__ = [
     "AnyJobType",
@@ -23,4 +24,5 @@ __all__ = [
     "Undeliverable",
     "hookimpl",
     "job_type",
+    "proxy_for",
 ]

@@ -133,13 +133,13 @@ def _load(module: str, name: str, origin: str) -> ModuleType:
 
 @contextlib.contextmanager
 def _blamed_on(plugin: str, what: str) -> Iterator[None]:
-    """Turn whatever a plugin's code raises into a PluginError that names the plugin. Only Ctrl-C passes through.
+    """Turn whatever a plugin's code raises into a PluginError that names the plugin. Only Ctrl-C passes through, and sentences.
 
     A library may raise anything: argparse ends the process, PyO3's panics derive from BaseException.
     """
     try:
         yield
-    except (PluginError, KeyboardInterrupt):
+    except (PluginError, ConfigError, KeyboardInterrupt):
         raise
     except SystemExit as error:
         raise PluginError(

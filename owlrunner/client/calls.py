@@ -3,7 +3,6 @@
 Answers are the API's JSON as it came. It blocks, and knows neither Trio nor the database.
 """
 
-import ipaddress
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ from httpx_sse import connect_sse
 from owlrunner.client.answers import ApiError, Json, object_of, run_of
 from owlrunner.client.outages import Patience, Unreachable
 from owlrunner.errors import ConfigError, OwlRunnerError
+from owlrunner.proxies import proxy_for
 from owlrunner.version import VERSION
 
 FIRST_PAUSE = 0.25
@@ -53,11 +53,12 @@ class Client:
                 headers={"authorization": f"Bearer {_checked_key(api_key)}", "user-agent": f"owlrunner/{VERSION}"},
                 timeout=timeout,
                 transport=transport,
-                # A proxy of the network knows nothing of servers on this machine.
-                trust_env=not _is_loopback(self._endpoint),
+                proxy=None if transport is not None else proxy_for(self._endpoint),
+                verify=httpx.create_ssl_context(),
+                trust_env=False,
             )
-        except (ImportError, ValueError, OSError) as error:
-            raise ConfigError(f"the environment's proxy or certificate settings cannot be used: {error}") from None
+        except OSError as error:
+            raise ConfigError(f"certificates (SSL_CERT_FILE, SSL_CERT_DIR) cannot be read: {error}") from None
 
     def __enter__(self) -> Self:
         return self
@@ -239,11 +240,3 @@ def _checked_key(text: str) -> str:
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigError("API key: expected owl_agent_ and 48 hexadecimal digits, got something with other characters")
     return key
-
-
-def _is_loopback(endpoint: str) -> bool:
-    host = urlsplit(endpoint).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -12,6 +12,7 @@ import httpx
 import msgspec
 import trio
 
+import owlrunner
 from owlrunner_revenuecat.answers import KeyRefused, RateLimited, RevenueCatError, Unknown, refusal
 from owlrunner_revenuecat.customer import Attribute, Customer, Entitlement, Names, Purchase, Subscription
 from owlrunner_revenuecat.rate_limit import TokenBucket
@@ -205,7 +206,8 @@ class RevenueCat:
 async def open_revenuecat(settings: SyncSettings, api_key: str) -> AsyncIterator[RevenueCat]:
     """RevenueCat over one set of kept-alive connections, which are closed at the end.
 
-    Raises RevenueCatError when the key cannot be sent at all.
+    Raises RevenueCatError when the key cannot be sent at all, and OwlRunnerError when the environment names a proxy that
+    cannot be used.
     """
     # Checked here, because the complaint of whoever finds it out later would quote the key.
     if not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
@@ -216,13 +218,12 @@ async def open_revenuecat(settings: SyncSettings, api_key: str) -> AsyncIterator
     # One line for each request at INFO would fill a run's log. An owner who set a level of his own keeps it.
     if logging.getLogger("httpx").level == logging.NOTSET:
         logging.getLogger("httpx").setLevel(logging.WARNING)
+    proxy = owlrunner.proxy_for(settings.api_url)
     # Reading the machine's certificates takes a while, so it is done in a thread.
     certificates = await trio.to_thread.run_sync(httpx.create_ssl_context)
     limits = httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency)
-    # A proxy from the environment is for the outer world, not for a stand-in on this machine.
-    outside = urlsplit(settings.api_url).hostname not in ("127.0.0.1", "::1", "localhost")
     async with httpx.AsyncClient(
-        headers=headers, timeout=settings.timeout, limits=limits, verify=certificates, trust_env=outside
+        headers=headers, timeout=settings.timeout, limits=limits, verify=certificates, proxy=proxy, trust_env=False
     ) as http:
         yield RevenueCat(http, settings, api_key)
 

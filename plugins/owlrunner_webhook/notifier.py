@@ -27,7 +27,13 @@ class WebhookNotifier:
     """Sends each notification as one request, to the one address that the owner set."""
 
     settings: WebhookSettings
+    _proxy: str | None = attrs.field(init=False, repr=False)
+    """Found out when the server starts, which a proxy that cannot be used stops. Its address may hold a password."""
     _certificates: ssl.SSLContext | None = attrs.field(default=None, init=False, repr=False)
+
+    @_proxy.default
+    def _find_proxy(self) -> str | None:
+        return owlrunner.proxy_for(self.settings.url)
 
     async def send(self, notification: owlrunner.Notification) -> None:
         """Send it, and return when the receiver has answered with a status of 200 to 299.
@@ -78,10 +84,13 @@ class WebhookNotifier:
                 logging.getLogger(name).setLevel(logging.WARNING)
         if self._certificates is None:
             # Reading the machine's certificates takes a while, so it is done in a thread, and once.
-            self._certificates = await trio.to_thread.run_sync(httpx.create_ssl_context)
-        # A proxy from the environment is for the outer world, not for a receiver on this machine.
-        outside = httpx.URL(self.settings.url).host not in ("127.0.0.1", "::1", "localhost")
-        return httpx.AsyncClient(verify=self._certificates, timeout=self.settings.timeout, trust_env=outside)
+            try:
+                self._certificates = await trio.to_thread.run_sync(httpx.create_ssl_context)
+            except OSError as error:
+                raise NotAccepted(f"certificates (SSL_CERT_FILE, SSL_CERT_DIR) cannot be read: {error}") from None
+        return httpx.AsyncClient(
+            verify=self._certificates, timeout=self.settings.timeout, proxy=self._proxy, trust_env=False
+        )
 
 
 def _reason(error: BaseException) -> str:

@@ -188,6 +188,32 @@ def test_loopback_needs_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         ask("http://127.0.0.1:2")
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("HTTPS_PROXY", "http://proxy:hunter2", "environment variable HTTPS_PROXY: expected a proxy's address"),
+        ("ALL_PROXY", "nonsense://hunter2", "environment variable ALL_PROXY: expected a proxy's address"),
+        ("SSL_CERT_FILE", "/nonexistent.pem", "certificates .SSL_CERT_FILE, SSL_CERT_DIR. cannot be read"),
+    ],
+)
+def test_an_environment_that_cannot_be_used_is_told(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    """A proxy or certificates of which no use can be made are told by their variable, and not quoted."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError, match=f"^{told}") as refused:
+        Client("https://owl.test", "owl_agent_x")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_networks_in_no_proxy_harm_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries that clusters put into NO_PROXY are understood, and the proxy is asked for everything else."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "10.0.0.0/8,fd00::/8")
+    with Client("http://owl.invalid", "owl_agent_x") as client, pytest.raises(Unreachable, match="Connection refused"):
+        client.whoami()
+
+
 def stream(*events: str) -> httpx.Response:
     """The answer that tells events, and ends."""
     return httpx.Response(200, text="".join(events), headers={"content-type": "text/event-stream"})

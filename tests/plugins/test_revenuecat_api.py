@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from owlrunner.demo.customers import ENTITLEMENTS, PRODUCTS, PROJECT_ID, customers
 from owlrunner.demo.revenuecat import Fault, StandIn, serve
+from owlrunner.errors import ConfigError
 from owlrunner_revenuecat.answers import KeyRefused, RevenueCatError, Unknown
 from owlrunner_revenuecat.api import RevenueCat, next_cursor, open_revenuecat
 from owlrunner_revenuecat.customer import Names
@@ -243,6 +244,15 @@ async def test_the_key_is_sent_as_bearer_and_shown_nowhere(
         assert standin.api_key not in repr(client) + repr(standin)
     assert caplog.records
     assert standin.api_key not in caplog.text
+
+
+async def test_a_proxy_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sync ends with the name of the variable, and without the password that its value may hold."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://bob:hunter2@proxy:port")
+    with pytest.raises(ConfigError, match=r"^environment variable HTTPS_PROXY: expected a proxy's address") as told:
+        async with open_revenuecat(QUICK, "sk_x"):
+            pass
+    assert "hunter2" not in str(told.value)
 
 
 @pytest.mark.parametrize("key", ["sk_with space", "sk_line\nbreak", "sk_é"])

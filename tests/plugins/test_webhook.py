@@ -16,7 +16,7 @@ import trio
 import owlrunner
 import owlrunner_webhook
 from owlrunner.config import load_config
-from owlrunner.errors import OwlRunnerError, PluginError, Undeliverable
+from owlrunner.errors import ConfigError, OwlRunnerError, PluginError, Undeliverable
 from owlrunner.job_run import RunStatus
 from owlrunner.plugins import build_catalog
 from owlrunner_webhook.message import signed
@@ -190,6 +190,38 @@ async def test_nobody_there() -> None:
         where = f"127.0.0.1:{nobody.getsockname()[1]}"
         with pytest.raises(OwlRunnerError, match=f"webhook receiver {where} cannot be reached: ") as refused:
             await notifier(f"http://{where}/").send(notification())
+    assert not isinstance(refused.value, Undeliverable)
+
+
+async def test_a_proxy_of_the_environment_is_used(
+    receiver: Receiver, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event goes through the proxy, also where NO_PROXY names networks, and directly to a receiver that NO_PROXY names."""
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("NO_PROXY", "10.0.0.0/8,fd00::/8")
+    await notifier("http://receiver.invalid/hook").send(notification())
+    assert [request.line for request in receiver.got] == ["POST http://receiver.invalid/hook HTTP/1.1"]
+    monkeypatch.setenv("NO_PROXY", "invalid")
+    with pytest.raises(OwlRunnerError, match=r"receiver\.invalid cannot be reached"):
+        await notifier("http://receiver.invalid/hook").send(notification())
+
+
+def test_a_proxy_that_cannot_be_used_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A webhook that could never be delivered is told when the server starts, by the variable's name."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://bob:hunter2@proxy:port")
+    with pytest.raises(ConfigError, match=r"^environment variable HTTPS_PROXY: expected a proxy's address") as refused:
+        notifier("https://x.test/hook")
+    assert "hunter2" not in str(refused.value)
+    assert offered() == {}
+
+
+async def test_certificates_that_cannot_be_read_are_told(
+    receiver: Receiver, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of certificates that is not there is told by the variable, and the event is tried again."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent.pem")
+    with pytest.raises(OwlRunnerError, match="SSL_CERT_FILE") as refused:
+        await notifier(url).send(notification())
     assert not isinstance(refused.value, Undeliverable)
 
 
