@@ -21,6 +21,7 @@ from owlrunner.accounts import Accounts, RecentCallers
 from owlrunner.config import Config, WebConfig
 from owlrunner.errors import ConfigError, DatabaseTrouble, PluginError
 from owlrunner.fingerprint import fingerprint_of
+from owlrunner.forked_children import closed_in_children, default_signals_in_children
 from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
 from owlrunner.plugins import Catalog
@@ -112,6 +113,7 @@ async def run_server(
     async with contextlib.AsyncExitStack() as opened:
         # Bound first, listening last: a port that is taken must be found out before this server supersedes the one that has it.
         port = opened.enter_context(_bound(config.web)) if config.web.enabled else None
+        opened.enter_context(default_signals_in_children())
         url = await opened.enter_async_context(open_database_url(config))
         api_db = await opened.enter_async_context(open_database(config, url, config.database.pool_size, "api"))
         db = await opened.enter_async_context(_open_runtime_database(config, url))
@@ -181,7 +183,10 @@ def _bound(web: WebConfig) -> Iterator[socket.socket]:
             port.bind((web.host, web.port))
         except OSError as error:
             raise ConfigError(f"web.host, web.port: {web.host}:{web.port} cannot be opened: {error.strerror}") from None
-        yield port
+        except UnicodeError:
+            raise ConfigError(f"web.host: {web.host!r} is neither an address nor a host name") from None
+        with closed_in_children(port.fileno()):
+            yield port
 
 
 async def _serve_web(
@@ -189,7 +194,8 @@ async def _serve_web(
 ) -> None:
     """Serve HTTP until ``stop``, then let open requests end within the graceful timeout."""
     settings = hypercorn.Config()
-    settings.bind = [f"fd://{os.dup(port.fileno())}"]
+    descriptor = os.dup(port.fileno())
+    settings.bind = [f"fd://{descriptor}"]
     settings.graceful_timeout = config.web.graceful_timeout
     settings.loglevel = "WARNING"
     settings.errorlog = logging.getLogger("owlrunner.web.hypercorn")
@@ -198,7 +204,10 @@ async def _serve_web(
 
     async with trio.open_nursery() as nursery:
         await nursery.start(functools.partial(hypercorn.trio.serve, app, settings, shutdown_trigger=stop.wait))
-        task_status.started(f"http://{f'[{host}]' if ':' in host else host}:{number}")
+        # After the start: Hypercorn makes it inheritable, for worker processes that there are none of here.
+        with closed_in_children(descriptor):
+            task_status.started(f"http://{f'[{host}]' if ':' in host else host}:{number}")
+            await stop.wait()
 
 
 def _schedules(config: Config, catalog: Catalog) -> list[Schedule]:

@@ -25,6 +25,7 @@ import attrs
 import trio
 
 from owlrunner.errors import ConfigError, DatabaseUnavailable
+from owlrunner.forked_children import closed_in_children
 
 START_PATIENCE = 60
 """Seconds that PostgreSQL gets to start, crash recovery included."""
@@ -211,9 +212,10 @@ def _quoted(path: str) -> str:
 
 @contextlib.contextmanager
 def _open_lock(path: Path) -> Iterator[int]:
-    """The lock file's descriptor; closing it gives the lock back. Not inherited by the server that we start."""
+    """The lock file's descriptor; closing it gives the lock back. Not inherited by the server that we start, nor by any child."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        yield descriptor
+        with closed_in_children(descriptor):
+            yield descriptor
     finally:
         os.close(descriptor)

@@ -1,6 +1,9 @@
 """Job types that behave in every way a handler may behave; a plugin like any other, loaded by its module name."""
 
 import logging
+import multiprocessing
+import os
+import subprocess
 import time
 
 import attrs
@@ -197,6 +200,39 @@ async def trapped_result(ctx: owlrunner.JobContext) -> object:
 async def odd_result(ctx: owlrunner.JobContext) -> object:
     """Return what no JSON can hold."""
     return {"thing": object()}
+
+
+@attrs.frozen
+class Child:
+    """How a handler starts another process."""
+
+    by: str
+    """"fork", "fork in a thread", or "exec"."""
+    signal: int = 0
+    """What the handler sends it at once; 0 for nothing."""
+
+
+def _start_child(by: str) -> int:
+    """Start a process that would live for ten minutes, and return its id."""
+    if by == "exec":
+        return subprocess.Popen(["sleep", "600"], close_fds=False).pid
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+    process.start()
+    assert process.pid is not None
+    return process.pid
+
+
+@owlrunner.job_type(scope="system", overlap="allow")
+async def child_process(ctx: owlrunner.JobContext, params: Child) -> dict[str, int]:
+    """Start another process and tell its id; then signal it and return how it ended, or never end."""
+    in_thread = params.by == "fork in a thread"
+    pid = await trio.to_thread.run_sync(_start_child, params.by) if in_thread else _start_child(params.by)
+    if not params.signal:
+        ctx.progress(0, 1, str(pid))
+        await trio.sleep_forever()
+    os.kill(pid, params.signal)
+    _, status = await trio.to_thread.run_sync(os.waitpid, pid, 0)
+    return {"exit_code": os.waitstatus_to_exitcode(status)}
 
 
 @owlrunner.hookimpl

@@ -1,0 +1,45 @@
+"""A handler may start other processes: they are not the server, and keep nothing of it."""
+
+import os
+import signal
+import socket
+from urllib.parse import urlsplit
+
+import pytest
+
+from owlrunner.job_run import RunStatus
+from tests.promises.serving import Door, StartProcess
+
+
+@pytest.mark.parametrize("by", ["fork", "fork in a thread", "exec"])
+async def test_a_child_does_not_keep_the_port(door: Door, server_process: StartProcess, by: str) -> None:
+    """When the server was killed, its port can be opened again, whoever of its children still lives."""
+    server = server_process("a")
+    where = urlsplit(await server.ready())
+    run_id = await door.trigger("child_process", params={"by": by})
+    run = await door.until(run_id, lambda run: run.progress is not None)
+    assert run.progress is not None
+    child = int(run.progress["message"])
+    try:
+        server.signal(signal.SIGKILL)
+        await server.ended()
+        os.kill(child, 0)
+        with socket.socket() as port:
+            port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            port.bind((where.hostname, where.port))
+            port.listen()
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_forked_child_can_be_terminated(
+    door: Door, server_process: StartProcess, number: signal.Signals
+) -> None:
+    """A signal ends a forked child, however early it comes, and neither stops nor reloads the server."""
+    server = server_process("a")
+    await server.ready()
+    for by in ("fork", "fork in a thread"):
+        run_id = await door.trigger("child_process", params={"by": by, "signal": number})
+        assert (await door.until(run_id, RunStatus.COMPLETED)).result == {"exit_code": -number}
+    assert not any("stopping" in line or "schedules were read again" in line for line in server.lines)
