@@ -141,6 +141,13 @@ async def blocking(ctx: owlrunner.JobContext, params: Steps) -> None:
 
 
 @owlrunner.job_type(scope="system")
+async def spinning(ctx: owlrunner.JobContext) -> None:
+    """Keep the interpreter busy for ever."""
+    while True:
+        pass
+
+
+@owlrunner.job_type(scope="system")
 async def chatty(ctx: owlrunner.JobContext, params: Steps) -> dict[str, int]:
     """Tell progress as fast as possible."""
     for step in range(params.steps):
