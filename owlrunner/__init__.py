@@ -2,7 +2,7 @@
 
 from owlrunner.context import Connection, JobContext
 from owlrunner.errors import OwlRunnerError, Undeliverable
-from owlrunner.hookspecs import Settings, hookimpl
+from owlrunner.hookspecs import Migrations, Settings, hookimpl
 from owlrunner.job_run import Progress
 from owlrunner.job_type import AnyJobType, JobType, Retry, Scope, job_type
 from owlrunner.notification import MailSender, Notification, Notifier
@@ -14,6 +14,7 @@ __all__ = [
     "JobContext",
     "JobType",
     "MailSender",
+    "Migrations",
     "Notification",
     "Notifier",
     "OwlRunnerError",

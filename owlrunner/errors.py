@@ -5,6 +5,8 @@ OwlRunnerError
 ├── PluginError              fix or remove the plugin that the message names
 ├── SchemaOutdated           run ``owlrunner migrate``
 ├── SchemaTooNew             run a newer OwlRunner
+├── SchemaChanged            bring back the migration that was changed after it had been applied
+├── UnsuitableDatabase       create the database as the message says
 ├── Superseded               give each server a name of its own
 ├── Undeliverable            correct the address: no try would bring the notification there
 ├── DatabaseTrouble
@@ -55,6 +57,14 @@ class SchemaOutdated(OwlRunnerError):
 
 class SchemaTooNew(OwlRunnerError):
     """The database was migrated by a newer OwlRunner in a way that older ones cannot live with, so this one refuses to touch it."""
+
+
+class SchemaChanged(OwlRunnerError):
+    """A migration that was applied has another text now. What it did cannot be undone by editing it: write a new one."""
+
+
+class UnsuitableDatabase(OwlRunnerError):
+    """The database has an encoding, or the server a version, that OwlRunner cannot work with."""
 
 
 class Superseded(OwlRunnerError):

@@ -28,6 +28,15 @@ class NoMail:
         )
 
 
+@attrs.frozen
+class Migrations:
+    """A plugin's migrations: a folder with files named ``0001_<what>.sql`` and on."""
+
+    folder: Path | Traversable
+    after: tuple[str, ...] = ()
+    """Names of the plugins whose migrations come first, because these refer to their tables."""
+
+
 @attrs.define
 class Settings:
     """One plugin's own table, ``[plugins.<name>]``, before it has been given a type."""
@@ -63,5 +72,8 @@ def owlrunner_notifiers(settings: Settings) -> dict[str, Notifier]:  # type: ign
 
 
 @hookspec
-def owlrunner_migrations() -> Path | Traversable:  # type: ignore[empty-body]
-    """Return the folder that holds the plugin's migrations, files named ``0001_<what>.sql`` and on."""
+def owlrunner_migrations() -> Path | Traversable | Migrations:  # type: ignore[empty-body]
+    """Return the folder that holds the plugin's migrations, files named ``0001_<what>.sql`` and on.
+
+    Return ``Migrations`` where they refer to tables of other plugins.
+    """

@@ -8,14 +8,14 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pluggy
 
 from owlrunner import hookspecs
 from owlrunner.errors import ConfigError, PluginError, named
-from owlrunner.hookspecs import NoMail, Settings
+from owlrunner.hookspecs import Migrations, NoMail, Settings
 from owlrunner.job_type import AnyJobType, JobType, Scope
 from owlrunner.notification import MailSender, Notifier
 
@@ -31,7 +31,7 @@ class Plugin:
     """The distribution and version, or the module, that it comes from."""
     job_types: tuple[AnyJobType, ...]
     notifiers: Mapping[str, Notifier]
-    migrations: Path | Traversable | None
+    migrations: Migrations | None
 
 
 @attrs.frozen
@@ -178,10 +178,25 @@ def _ask(manager: pluggy.PluginManager, name: str, origin: str, module: object, 
         offered = tuple(job_types or ())
     with _blamed_on(who, "owlrunner_notifiers must return a dict of notifiers by name"):
         by_name = dict(notifiers or {})
-    plugin = Plugin(name, origin, offered, by_name, migrations)
+    plugin = Plugin(name, origin, offered, by_name, _as_migrations(f"plugin {name} ({origin})", migrations))
     with _blamed_on(who, "what it offers cannot be used"):
         _check_offers(plugin)
     return plugin
+
+
+def _as_migrations(who: str, answer: object) -> Migrations | None:
+    """What ``owlrunner_migrations`` returned. Raises PluginError for what is neither a folder nor Migrations."""
+    if answer is None:
+        return None
+    migrations = answer if isinstance(answer, Migrations) else Migrations(cast(Any, answer))
+    folder, after = cast(tuple[object, object], (migrations.folder, migrations.after))
+    if not isinstance(folder, (Path, Traversable)):
+        raise PluginError(
+            f"{who}: owlrunner_migrations must return a folder as a Path (or owlrunner.Migrations), got {answer!r:.100}"
+        )
+    if not isinstance(after, tuple) or not all(isinstance(name, str) for name in after):
+        raise PluginError(f"{who}: owlrunner_migrations: after must be a tuple of plugin names, got {after!r:.100}")
+    return migrations
 
 
 def _check_offers(plugin: Plugin) -> None:

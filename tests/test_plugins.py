@@ -200,3 +200,19 @@ def test_ctrl_c_while_plugins_are_loaded_is_no_fault_of_theirs(tmp_path: Path, m
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         load_catalog({}, ["slow_plugin"])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["migrations", ["0001_a.sql"], owlrunner.Migrations("x"), owlrunner.Migrations(Path(), "b")],  # type: ignore[arg-type]
+)
+def test_migrations_that_are_no_folder_are_told(answer: object) -> None:
+    """A hook that returns no folder, or an order that is none, stops the start with the plugin's name."""
+
+    class Wrong:
+        @owlrunner.hookimpl
+        def owlrunner_migrations(self) -> object:
+            return answer
+
+    with pytest.raises(PluginError, match=r"plugin wrong .*owlrunner_migrations"):
+        build_catalog({"wrong": ("tests", Wrong(), {})})

@@ -5,6 +5,7 @@ import click
 from owlrunner.cli.local import catalog_of, configured
 from owlrunner.cli.options import Shared, config_option, format_option, pass_shared
 from owlrunner.cli.printing import clean, print_json, say
+from owlrunner.storage.migrations import wanted_migrations
 
 
 @click.group()
@@ -49,6 +50,8 @@ def list_plugins(shared: Shared) -> None:
 def check(shared: Shared) -> None:
     """Load the plugins with their settings, as a starting server does."""
     catalog = catalog_of(configured(shared))
+    # Read as `migrate` and `serve` read them: gaps in their numbers, and plugins that must come first.
+    wanted_migrations(catalog)
     if shared.wants_json:
         print_json({"ok": True, "plugins": len(catalog.plugins), "job_types": len(catalog.job_types)})
     else:

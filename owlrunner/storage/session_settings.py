@@ -55,6 +55,8 @@ class SessionSettings:
     lock_timeout: float | None = None
     own: bool = True
     plan_once: bool = False
+    by_index: bool = True
+    """Whether plans go by indexes alone, as our queries want it; migrations do as they like."""
 
     def statement(self, *, for_transaction: bool = False) -> bytes:
         """Return the SQL that applies the settings: to the session, or to the transaction that has just begun."""
@@ -72,7 +74,7 @@ class SessionSettings:
         if self.own:
             lock_timeout = self.statement_timeout / 2 if self.lock_timeout is None else self.lock_timeout
             values |= {
-                **_PLANNER,
+                **(_PLANNER if self.by_index else {}),
                 "statement_timeout": _milliseconds(self.statement_timeout),
                 "lock_timeout": _milliseconds(lock_timeout),
                 # A client that has vanished in the middle of a transaction must not keep its locks.

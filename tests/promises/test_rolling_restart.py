@@ -103,7 +103,7 @@ async def test_a_server_of_the_version_before_goes_on(door: Door, serve: Serve) 
     await door.sql("alter table job_runs add column colour text not null default 'brown'")
     await door.sql("create index on job_runs (colour)")
     async with door.db.session() as session:
-        record = {"owner": "owlrunner", "number": 9000, "name": "colours", "compatible": True}
+        record = {"owner": "owlrunner", "number": 9000, "name": "colours", "compatible": True, "checksum": None}
         await session.rows("migrations/record", record)
     await door.until(await door.trigger("polite"), RunStatus.COMPLETED)
     await older.stop()

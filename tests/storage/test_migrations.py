@@ -2,12 +2,24 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from uuid import uuid4
 
+import psycopg
 import pytest
 import trio
+from psycopg.conninfo import make_conninfo
 
-from owlrunner.errors import PluginError, SchemaOutdated, SchemaTooNew, StatementFailed
+from owlrunner.errors import (
+    PluginError,
+    SchemaChanged,
+    SchemaOutdated,
+    SchemaTooNew,
+    StatementFailed,
+    UnsuitableDatabase,
+)
+from owlrunner.hookspecs import Migrations
 from owlrunner.plugins import Catalog, Plugin
+from owlrunner.storage import migrations
 from owlrunner.storage.migrations import Migration, migrate, require_current_schema, wanted_migrations
 from owlrunner.storage.postgres import Database
 
@@ -16,7 +28,7 @@ CORE = wanted_migrations(Catalog())
 
 def plugin_with(folder: Path) -> Catalog:
     """A catalog with one plugin that has migrations."""
-    return Catalog(plugins=(Plugin("walls", "walls 1.0", (), {}, folder),))
+    return Catalog(plugins=(Plugin("walls", "walls 1.0", (), {}, Migrations(folder)),))
 
 
 def numbered(migrations: Sequence[Migration]) -> list[tuple[str, int]]:
@@ -55,7 +67,7 @@ async def test_an_empty_database_is_outdated(empty_database_url: str) -> None:
 
 def future(number: int, *, compatible: bool) -> dict[str, object]:
     """A migration of the core that this code has never heard of, as it stands on record."""
-    return {"owner": "owlrunner", "number": number, "name": "future", "compatible": compatible}
+    return {"owner": "owlrunner", "number": number, "name": "future", "compatible": compatible, "checksum": None}
 
 
 async def test_a_newer_database_is_refused(db: Database) -> None:
@@ -109,7 +121,7 @@ async def test_what_was_applied_before_anybody_said_it_counts_as_not_compatible(
     assert await migrate(db, CORE) == []
     await require_current_schema(db, CORE)
     async with db.session() as session:
-        assert {compatible for _, _, compatible in await session.rows("migrations/applied")} == {False}
+        assert {compatible for _, _, compatible, _ in await session.rows("migrations/applied")} == {False}
 
 
 async def test_a_failing_migration_leaves_nothing(empty_database_url: str, tmp_path: Path) -> None:
@@ -144,3 +156,102 @@ def test_misnumbered_files_are_told(tmp_path: Path, names: list[str]) -> None:
         (tmp_path / name).write_text("select 1")
     with pytest.raises(PluginError, match="walls"):
         wanted_migrations(plugin_with(tmp_path))
+
+
+async def test_a_migration_that_was_edited_is_refused(db: Database, tmp_path: Path) -> None:
+    """An applied migration whose text has changed stops migrating and starting, naming the file; other line ends change nothing."""
+    file = tmp_path / "0001_walls.sql"
+    file.write_bytes(b"create table walls (n int);\n-- white\n")
+    await migrate(db, wanted_migrations(plugin_with(tmp_path)))
+    file.write_bytes(b"create table walls (n int);\r\n-- white\r\n")
+    await require_current_schema(db, wanted_migrations(plugin_with(tmp_path)))
+    file.write_bytes(b"create table walls (n bigint);\n")
+    for act in (migrate, require_current_schema):
+        with pytest.raises(SchemaChanged, match=r"walls/0001_walls\.sql was changed"):
+            await act(db, wanted_migrations(plugin_with(tmp_path)))
+
+
+async def test_a_record_without_a_checksum_gets_one(db: Database) -> None:
+    """What was applied before there were checksums is taken as it is, and known from then on."""
+    async with db.session() as session:
+        await session.connection.execute("update owlrunner_migrations set checksum = null")
+    await require_current_schema(db, CORE)
+    assert await migrate(db, CORE) == []
+    async with db.session() as session:
+        known = {(owner, number): checksum for owner, number, _, checksum in await session.rows("migrations/applied")}
+    assert {(one.owner, one.number): one.checksum for one in CORE}.items() <= known.items()
+
+
+async def test_migrating_beside_a_long_reader_holds_up_nobody(
+    db: Database, tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a reader's open transaction a migration is undone and tried again, and other statements go through meanwhile."""
+    monkeypatch.setattr(migrations, "LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr(migrations, "LOCK_PAUSE", 0.2)
+    (tmp_path / "0001_walls.sql").write_text("alter table teams add column walls int")
+    applied: list[Migration] = []
+    finished = trio.Event()
+
+    async def work() -> None:
+        applied.extend(await migrate(db, wanted_migrations(plugin_with(tmp_path))))
+        finished.set()
+
+    async with db.session() as reader, reader.transaction():
+        await reader.connection.execute("select from teams")
+        nursery.start_soon(work)
+        waiting = (
+            "select from pg_stat_activity where application_name = 'owlrunner migrate' and wait_event_type = 'Lock'"
+        )
+        async with db.dedicated() as watch:
+            with trio.fail_after(20):
+                while not (await watch.execute(waiting)).rowcount:
+                    await trio.sleep(0.01)
+            # Not queued behind the migration for longer than one of its tries.
+            with trio.fail_after(10):
+                await watch.execute("select from teams")
+        assert not finished.is_set()
+    with trio.fail_after(20):
+        await finished.wait()
+    assert numbered(applied) == [("walls", 1)]
+
+
+async def test_a_long_migration_is_not_cut(db: Database, tmp_path: Path) -> None:
+    """A migration may take longer than any other statement of a pool."""
+    (tmp_path / "0001_walls.sql").write_text("select pg_sleep(1)")
+    async with Database(db.conninfo, answer_within=0.5) as hasty:
+        assert numbered(await migrate(hasty, wanted_migrations(plugin_with(tmp_path)))) == [("walls", 1)]
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+async def test_a_database_of_another_encoding_is_refused(postgres_url: str, encoding: str) -> None:
+    """A database that cannot hold every text is refused with the command that makes a better one, and left as it is."""
+    name = f"test_{encoding.lower()}_{uuid4().hex}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"create database {name} encoding '{encoding}' locale 'C' template template0")
+    try:
+        async with Database(make_conninfo(postgres_url, dbname=name)) as db:
+            for act in (migrate, require_current_schema):
+                with pytest.raises(UnsuitableDatabase, match=f"{encoding}.*createdb --encoding=UTF8"):
+                    await act(db, CORE)
+            async with db.session() as session:
+                cursor = await session.connection.execute("select to_regclass('owlrunner_migrations') is null")
+                assert await cursor.fetchone() == (True,)
+    finally:
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute(f"drop database {name} with (force)")
+
+
+def ordered(**after: tuple[str, ...]) -> list[str]:
+    """Whose migrations come in which order."""
+    folder = Path(__file__).parents[2] / "owlrunner" / "storage" / "migrations"
+    plugins = tuple(Plugin(name, name, (), {}, Migrations(folder, before)) for name, before in after.items())
+    return [one.owner for one in wanted_migrations(Catalog(plugins=plugins)) if one.number == 1]
+
+
+def test_plugins_migrate_in_a_declared_order() -> None:
+    """A plugin's migrations come behind those of the plugins that it names, and by name where none says anything."""
+    assert ordered(c=(), b=(), a=("c",)) == ["owlrunner", "b", "c", "a"]
+    with pytest.raises(PluginError, match="come after those of x, which is not installed"):
+        ordered(a=("x",))
+    with pytest.raises(PluginError, match="in a circle"):
+        ordered(a=("b",), b=("a",))

@@ -1,2 +1,2 @@
--- What has been applied, and whether code that does not know it may go on.
-select owner, number, compatible from owlrunner_migrations;
+-- What has been applied, whether code that does not know it may go on, and the hash of its text (null from before there were any).
+select owner, number, compatible, checksum from owlrunner_migrations;

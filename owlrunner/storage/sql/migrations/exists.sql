@@ -1,2 +1,3 @@
--- Whether anything has ever been applied here, by an OwlRunner that noted whether older ones may go on.
-select exists (select from pg_attribute where attrelid = to_regclass('owlrunner_migrations') and attname = 'compatible');
+-- Whether anything has ever been applied here, by an OwlRunner that noted all that is asked for now.
+select count(*) = 2 from pg_attribute
+where attrelid = to_regclass('owlrunner_migrations') and attname in ('compatible', 'checksum') and not attisdropped;
