@@ -1,5 +1,6 @@
 """This is the room for turning values from outside (JSON, TOML, the environment) into typed ones, or into a clear complaint."""
 
+import dataclasses
 import math
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
@@ -28,21 +29,26 @@ def decode(raw: object, wanted: type[T], *, where: str, strict: bool = True) -> 
     are read as numbers and booleans where those are wanted. Keys that ``wanted`` does not know are refused at any depth:
     msgspec ignores them for attrs classes, and a misspelt key that is silently dropped costs somebody an evening.
     """
-    try:
-        value = msgspec.convert(raw, wanted, strict=strict, dec_hook=_read_path)
-    except msgspec.ValidationError as error:
-        raise Undecodable(_sentence(str(error), where)) from None
+    value = convert(raw, wanted, where=where, strict=strict)
     if not _is_flat_and_known(raw, wanted):
-        for path in unknown_keys(raw, msgspec.to_builtins(value, enc_hook=str)):
+        for path in unknown_keys(raw, value):
             raise Undecodable(f"{where}{path}: unknown key")
     return value
+
+
+def convert(raw: object, wanted: type[T], *, where: str, strict: bool = True) -> T:
+    """Decode without a look at unknown keys: for what is known to have none."""
+    try:
+        return msgspec.convert(raw, wanted, strict=strict, dec_hook=_read_path)
+    except msgspec.ValidationError as error:
+        raise Undecodable(_sentence(str(error), where)) from None
 
 
 def _is_flat_and_known(raw: object, wanted: type[Any]) -> bool:
     """Whether there is no room for an unknown key: the quick answer, for what most job types are given."""
     if not isinstance(raw, dict):
         return False
-    names = _names(cast(Hashable, wanted))
+    names = field_names(cast(Hashable, wanted))
     # A loop, because a generator costs as much as all the looks together.
     for key, value in raw.items():  # noqa: SIM110
         if key not in names or not (value is None or type(value) in _SCALARS):
@@ -51,26 +57,46 @@ def _is_flat_and_known(raw: object, wanted: type[Any]) -> bool:
 
 
 @cache
-def _names(wanted: Any) -> frozenset[str]:
-    """The keys that a class may be given, as far as its fields alone tell. Private ones are not for those who write JSON."""
+def field_names(wanted: Any) -> Mapping[str, str]:
+    """Key → attribute of what a class may be given. Private attributes are not for those who write JSON."""
     if not isinstance(wanted, type):
-        return frozenset()
+        return {}
     if issubclass(wanted, msgspec.Struct):
-        return frozenset(wanted.__struct_encode_fields__)
-    fields = attrs.fields(wanted) if attrs.has(wanted) else ()
-    return frozenset(field.name for field in fields if not field.name.startswith("_"))
+        return dict(zip(wanted.__struct_encode_fields__, wanted.__struct_fields__, strict=True))
+    if attrs.has(wanted):
+        names = [field.name for field in attrs.fields(wanted)]
+    else:
+        names = [field.name for field in dataclasses.fields(wanted)] if dataclasses.is_dataclass(wanted) else []
+    return {name: name for name in names if not name.startswith("_")}
 
 
-def unknown_keys(raw: object, understood: object, path: str = "") -> Iterator[str]:
-    """Yield the path of every key in ``raw`` that did not make it into ``understood``, as ``.a.b`` or ``.a[0].b``."""
-    if isinstance(raw, Mapping) and isinstance(understood, Mapping):
-        for key, value in raw.items():
-            if key not in understood:
-                yield f"{path}.{key}"
+@cache
+def _known_keys(kind: Any) -> frozenset[str] | None:
+    """The keys that an instance of this class may have come from; None where it is not made of fields."""
+    if issubclass(kind, msgspec.Struct):
+        tag = kind.__struct_config__.tag_field
+        return frozenset(field_names(cast(Hashable, kind))) | ({tag} if tag else frozenset())
+    return frozenset(field_names(cast(Hashable, kind))) if attrs.has(kind) or dataclasses.is_dataclass(kind) else None
+
+
+def unknown_keys(raw: object, value: object, path: str = "") -> Iterator[str]:
+    """Yield the path of every key in ``raw`` that did not make it into ``value``, as ``.a.b`` or ``.a[0].b``."""
+    if isinstance(raw, Mapping):
+        parts: Iterable[tuple[Any, Any, Any]] = ()
+        if isinstance(value, Mapping):
+            if len(raw) == len(value):
+                # By their order: the keys may have become numbers or dates.
+                parts = zip(raw, raw.values(), value.values(), strict=True)
             else:
-                yield from unknown_keys(value, understood[key], f"{path}.{key}")
-    elif isinstance(raw, list) and isinstance(understood, list):
-        for index, (one, other) in enumerate(zip(raw, understood, strict=False)):
+                yield from (f"{path}.{key}" for key in raw if key not in value)
+        elif (known := _known_keys(cast(Hashable, type(value)))) is not None:
+            yield from (f"{path}.{key}" for key in raw if key not in known)
+            names = field_names(cast(Hashable, type(value)))
+            parts = [(key, raw[key], getattr(value, names[key])) for key in raw if key in names]
+        for key, part, other in parts:
+            yield from unknown_keys(part, other, f"{path}.{key}")
+    elif isinstance(raw, list) and isinstance(value, (list, tuple)):
+        for index, (one, other) in enumerate(zip(raw, value, strict=False)):
             yield from unknown_keys(one, other, f"{path}[{index}]")
 
 

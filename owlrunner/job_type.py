@@ -17,8 +17,8 @@ import msgspec
 
 from owlrunner.context import JobContext
 from owlrunner.cron import Cron, InvalidCron
-from owlrunner.decoding import Undecodable, decode
 from owlrunner.errors import InvalidParams, PluginError, named
+from owlrunner.params import decode_params, encode_params
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -117,17 +117,29 @@ class JobType(Generic[P]):
 
         Raises InvalidParams.
         """
-        raw = {} if raw is None else raw
         if self.params_type is None:
-            if raw != {}:
-                raise InvalidParams(f"params: {self.name} takes no params, got {_shown(raw)}")
+            self._require_none(raw)
             return ()
-        try:
-            return (decode(raw, self.params_type, where="params", strict=False),)
-        except Undecodable as problem:
-            raise InvalidParams(str(problem)) from None
-        except Exception as error:  # a validator of the plugin's own raised what no validator should
-            raise InvalidParams(f"params: {type(error).__name__}: {error}") from error
+        return (decode_params({} if raw is None else raw, self.params_type),)
+
+    def encode_params(self, raw: object) -> bytes | None:
+        """Return the JSON text to store for params as they came in; None stays None.
+
+        ``decode_params`` makes of it what it makes of ``raw``: see ``owlrunner.params``.
+
+        Raises InvalidParams.
+        """
+        if raw is None:
+            self.decode_params(None)
+            return None
+        if self.params_type is None:
+            self._require_none(raw)
+            return b"{}"
+        return encode_params(raw, self.params_type)
+
+    def _require_none(self, raw: object) -> None:
+        if raw is not None and raw != {}:
+            raise InvalidParams(f"params: {self.name} takes no params, got {_shown(raw)}")
 
     def off_because(self, raw: object) -> str:
         """Why a schedule with these params, as they stand in its table, has nothing to do here, or "".

@@ -37,6 +37,7 @@ class Schedule:
     job_type: str
     cron: Cron
     params: Mapping[str, Any] | None = None
+    """As they are stored: see ``owlrunner.params``."""
     missed: MissedPolicy = "latest"
     """What happens to fire times at which no server ran: none is made up for, the latest, or all of them."""
     missed_window: timedelta = timedelta(days=1)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import msgspec
 
 from owlrunner.cron import Cron, InvalidCron
 from owlrunner.decoding import Undecodable, decode, holds_unstorable_text
@@ -13,6 +14,7 @@ from owlrunner.job_type import Scope
 from owlrunner.plugins import Catalog
 from owlrunner.schedule import MissedPolicy, OverlapPolicy, Schedule
 from owlrunner.toml_file import read_toml
+from owlrunner.trigger_request import checked_params
 
 
 def _not_negative(_instance: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
@@ -118,11 +120,10 @@ def _schedule(where: str, name: str, table: ScheduleTable, catalog: Catalog) -> 
     except InvalidCron as problem:
         raise ConfigError(f"{where}.cron: {problem}") from None
     try:
-        job_type.decode_params(table.params)
+        # TOML has dates and times, which JSON writes as text.
+        params = checked_params(job_type, msgspec.to_builtins(table.params))
     except InvalidParams as problem:
         raise ConfigError(f"{where}.{problem}") from None
-    if holds_unstorable_text(table.params):
-        raise ConfigError(f"{where}.params: text with NUL characters cannot be stored")
     window = parse_duration(table.missed_window)
     if window is None:
         raise ConfigError(f"{where}.missed_window: expected a duration such as 1d or 6h, got {table.missed_window!r}")
@@ -130,7 +131,7 @@ def _schedule(where: str, name: str, table: ScheduleTable, catalog: Catalog) -> 
         name=name,
         job_type=job_type.name,
         cron=cron,
-        params=table.params,
+        params=None if params is None else msgspec.json.decode(params),
         missed=table.missed,
         missed_window=window,
         overlap=table.overlap,

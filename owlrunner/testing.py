@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
 import attrs
+import msgspec
 import trio
 
 from owlrunner.context import Connection, JobContext
@@ -55,7 +56,8 @@ async def run(
 
     Raises InvalidParams when the params do not fit.
     """
-    job_type.decode_params(params)
+    stored = job_type.encode_params(params)
+    params = None if stored is None else msgspec.json.decode(stored)
     told: list[Progress] = []
     token = trio.lowlevel.current_trio_token()
 

@@ -7,14 +7,12 @@ from uuid import UUID
 import attrs
 import msgspec
 
-from owlrunner.decoding import holds_unstorable_text
 from owlrunner.durations import parse_duration, parse_instant
 from owlrunner.errors import InvalidParams, InvalidRequest
 from owlrunner.job_type import AnyJobType, Scope
 
 RUN_AT_YEARS = range(1970, 3000)
 MAX_PARAMS_BYTES = 256 * 1024
-UNSTORABLE = "params: text with NUL characters or lone surrogates cannot be stored"
 
 
 @attrs.frozen
@@ -46,17 +44,10 @@ def checked_project(job_type: AnyJobType, text: str | None) -> UUID | None:
 
 
 def checked_params(job_type: AnyJobType, params: Any) -> str | None:
-    """Params as the JSON text to store, exactly as they were sent, once they have proved to fit."""
-    job_type.decode_params(params)
-    if params is None:
+    """Params as the JSON text to store, the same for whoever gives them: API, form, command line, file of schedules."""
+    text = job_type.encode_params(params)
+    if text is None:
         return None
-    try:
-        text = msgspec.json.encode(params)
-    except UnicodeEncodeError:  # half a surrogate pair
-        raise InvalidParams(UNSTORABLE) from None
-    # Also what only looks like NUL, such as a text about JSON, is looked at closely.
-    if b"\\u0000" in text and holds_unstorable_text(params):
-        raise InvalidParams(UNSTORABLE)
     if len(text) > MAX_PARAMS_BYTES:
         raise InvalidParams(f"params: at most {MAX_PARAMS_BYTES:,} bytes as JSON, got {len(text):,}")
     return text.decode()

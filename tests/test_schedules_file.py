@@ -1,6 +1,8 @@
 """The file of schedules: what holds, and what a mistake is told."""
 
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -16,6 +18,10 @@ class Params:
     """Params."""
 
     size: int = 1
+    rate: float = 1.0
+    since: date | None = None
+    until: datetime | None = None
+    more: Any = None
 
 
 def too_small(params: Params) -> str:
@@ -106,6 +112,23 @@ def test_only_what_recurs_can_be_off() -> None:
         owlrunner.job_type(scope="project", off=lambda: "")(work)
 
 
+def test_what_json_does_not_know_is_stored_as_text(tmp_path: Path) -> None:
+    """Dates and times of TOML become the texts that the params class reads, also where it takes anything."""
+    file = tmp_path / "schedules.toml"
+    params = "{ size = 2, since = 2026-01-02, until = 2026-01-02T03:04:05Z, more = [04:05:06] }"
+    file.write_text(f'[schedules.tidy]\njob_type="tidy"\ncron="@daily"\nparams={params}')
+    (schedule,) = load_schedules(file, CATALOG)
+    assert schedule.params == {
+        "size": 2,
+        "since": "2026-01-02",
+        "until": "2026-01-02T03:04:05Z",
+        "more": ["04:05:06"],
+    }
+    assert tidy.decode_params(schedule.params) == (
+        Params(2, since=date(2026, 1, 2), until=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), more=["04:05:06"]),
+    )
+
+
 @pytest.mark.parametrize(
     ("table", "complaint"),
     [
@@ -114,6 +137,12 @@ def test_only_what_recurs_can_be_off() -> None:
         ('job_type="tidy"\ncron="0 25 * * *"', 'schedules.x.cron: cron "0 25 * * *": hour "25" is not within 0 to 23'),
         ('job_type="tidy"\ncron="@daily"\ntimezone="Mars/Base"', "schedules.x.cron: "),
         ('job_type="tidy"\ncron="@daily"\nparams={size="big"}', "schedules.x.params.size: expected int, got str"),
+        (
+            'job_type="tidy"\ncron="@daily"\nparams={rate=nan}',
+            "schedules.x.params.rate: expected a finite number, got nan",
+        ),
+        ('job_type="tidy"\ncron="@daily"\nparams={more=[inf]}', "schedules.x.params.more[0]: expected a finite number"),
+        ('job_type="tidy"\ncron="@daily"\nparams={more="\\u0000"}', "schedules.x.params: text with NUL characters"),
         ('job_type="tidy"\ncron="@daily"\nmissed_window="soon"', "schedules.x.missed_window: expected a duration"),
         ('job_type="tidy"\ncron="@daily"\nmissed="maybe"', "schedules.x.missed: invalid enum value 'maybe'"),
         ('job_type="tidy"\ncron="@daily"\njitter=-1', "jitter must be between 0 and 86400"),

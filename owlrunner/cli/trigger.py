@@ -1,9 +1,9 @@
 """This is the room for ``owlrunner jobs trigger``."""
 
-import json
 from typing import Any
 
 import click
+import msgspec
 
 from owlrunner.cli.api import open_client, team_of
 from owlrunner.cli.options import Shared, api_options, format_option, pass_shared
@@ -36,8 +36,9 @@ class JsonObject(click.ParamType[Json]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Json:
         """Read it."""
         try:
-            read = json.loads(value)
-        except ValueError as error:
+            # Not the standard library's reader: it knows NaN and Infinity, which are no JSON.
+            read = msgspec.json.decode(value)
+        except (msgspec.DecodeError, ValueError) as error:
             self.fail(f"not valid JSON: {error}", param, ctx)
         if not isinstance(read, dict):
             self.fail(f'expected a JSON object such as {{"days": 3}}, got {value!r}', param, ctx)

@@ -89,6 +89,8 @@ def test_dead_port_is_one_sentence(owlrunner: Invoke) -> None:
         (["--param", "no-sign"], "key=value"),
         (["--params", "[1]"], "JSON object"),
         (["--params", "{"], "not valid JSON"),
+        (["--params", '{"steps": NaN}'], "not valid JSON"),
+        (["--params", '{"steps": 1e999}'], "not valid JSON"),
         (["--priority", "101"], "101"),
         (["--no-such-option"], "--no-such-option"),
     ],

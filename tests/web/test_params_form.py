@@ -125,6 +125,8 @@ def test_texts_become_params(texts: dict[str, str], wanted: dict[str, Any]) -> N
         ("count", "", "Must be given"),
         ("count", "3.5", "Expected a whole number, got '3.5'"),
         ("weight", "heavy", "Expected a number, got 'heavy'"),
+        ("weight", "nan", "Expected a number, got 'nan'"),
+        ("weight", "1e999", "Expected a number, got '1e999'"),
         ("marks", "1\nx", "Expected a whole number, got 'x'"),
         ("shelf", "{", "Not JSON: Input data was truncated"),
     ],

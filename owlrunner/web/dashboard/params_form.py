@@ -3,6 +3,7 @@
 What a field cannot be made for (objects, lists of objects, either-or) is written as JSON.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -196,6 +197,9 @@ def _whole(text: str) -> int:
 
 def _number(text: str) -> float:
     try:
-        return float(text.strip())
+        number = float(text.strip())
     except ValueError:
-        raise ValueError(f"Expected a number, got {text.strip()[:40]!r}") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"Expected a number, got {text.strip()[:40]!r}")
+    return number
