@@ -14,8 +14,9 @@ import attrs
 from owlrunner.cron import Cron
 
 ON_TIME = timedelta(seconds=60)
-"""A fire time that is older than this when somebody looks was missed: no server was there to see it."""
+"""A fire time that is older than this was missed, unless servers have been looking all the while and could not decide."""
 
+Source = Literal["file", "default"]
 MissedPolicy = Literal["skip", "latest", "all"]
 OverlapPolicy = Literal["skip", "queue"]
 
@@ -39,13 +40,15 @@ class Schedule:
     params: Mapping[str, Any] | None = None
     """As they are stored: see ``owlrunner.params``."""
     missed: MissedPolicy = "latest"
-    """What happens to fire times at which no server ran: none is made up for, the latest, or all of them."""
+    """What happens to fire times at which no server ran: none is made up for, the latest, or all of them, one after another."""
     missed_window: timedelta = timedelta(days=1)
     """How far back fire times are looked at."""
     overlap: OverlapPolicy = "skip"
     """What happens to a fire time at which the previous run is still active: nothing, or one run when that has ended."""
     jitter: float = 0.0
     """Seconds over which the starts are spread; each fire time has its own share, the same on every server."""
+    source: Source = "file"
+    """Where it comes from: the file of schedules, or a job type's default."""
 
 
 @attrs.frozen
@@ -54,21 +57,27 @@ class DueFire:
 
     time: datetime
     runs: bool
+    late: bool = False
+    """It was missed; where it runs, it is made up for."""
 
 
-def due_fires(schedule: Schedule, decided_until: datetime, now: datetime) -> Sequence[DueFire]:
+def due_fires(
+    schedule: Schedule, decided_until: datetime, now: datetime, watched_since: datetime | None = None
+) -> Sequence[DueFire]:
     """The fire times after ``decided_until``, up to now and within the missed window, in order, each with the decision.
 
-    A fire time that is on time always runs. Of those that were missed: with ``all`` each runs; with ``latest`` the last one
-    does, unless one that is on time runs anyway; with ``skip`` none.
+    Servers have been looking without a gap from ``watched_since`` on: what came since then was not missed, however late it is
+    decided. A fire time that was not missed always runs. Of those that were: with ``all`` each runs; with ``latest`` the last
+    one does, unless one that was not missed runs anyway; with ``skip`` none.
     """
     times = list(schedule.cron.between(max(decided_until, now - schedule.missed_window), now))
     if not times:
         return ()
-    is_late = [now - time > ON_TIME for time in times]
+    watched = watched_since if watched_since is not None else now
+    is_late = [now - time > ON_TIME and time < watched for time in times]
     catches_up = schedule.missed == "latest" and all(is_late)
     return [
-        DueFire(time, runs=not late or schedule.missed == "all" or (catches_up and time == times[-1]))
+        DueFire(time, runs=not late or schedule.missed == "all" or (catches_up and time == times[-1]), late=late)
         for time, late in zip(times, is_late, strict=True)
     ]
 

@@ -86,10 +86,13 @@ def _enabled(file: Path | None, catalog: Catalog) -> list[Schedule]:
         for job_type in catalog.of_scope(Scope.SYSTEM)
         if job_type.default_schedule is not None
     }
-    tables = defaults | (_read(file) if file is not None else {})
+    in_file = _read(file) if file is not None else {}
     return [
-        _schedule(f"{file or 'default schedule'}: schedules.{name}", name, table, catalog)
-        for name, table in sorted(tables.items())
+        attrs.evolve(
+            _schedule(f"{file or 'default schedule'}: schedules.{name}", name, table, catalog),
+            source="file" if name in in_file else "default",
+        )
+        for name, table in sorted((defaults | in_file).items())
         if table.enabled
     ]
 

@@ -125,7 +125,7 @@ async def run_server(
         async with db.session() as session:
             await notifications.set_rules(session, config.notifications, sorted(notifiers))
         loops = Loops.assemble(config, catalog, db, _registration(config, catalog, port), notifiers, logs)
-        await loops.scheduler.replace(wanted)
+        await loops.scheduler.replace(wanted, owns_file=config.server.schedules is not None)
         accounts = Accounts(api_db, RecentCallers(config.server.remember_callers))
         async with trio.open_nursery() as services:
             await loops.start_services(services, config)
@@ -227,7 +227,7 @@ async def _reload_on_hangup(
         async for _ in hangups:
             try:
                 wanted = _schedules(config, catalog)
-                await scheduler.replace(wanted)
+                await scheduler.replace(wanted, owns_file=config.server.schedules is not None)
             except (ConfigError, PluginError, DatabaseTrouble) as error:
                 logger.error("the schedules stay as they were: %s", error)  # noqa: TRY400 - a sentence for the owner, no traceback
             else:

@@ -69,9 +69,9 @@ def simulate(
             raise InvalidRequest(
                 f"more than {MOST_FIRES:,} fire times lie in between, the last of them at {time.isoformat()}: choose a shorter span"
             )
-        simulation.start_waiting(before=time)
+        simulation.start_waiting(until=time)
         simulation.decide(schedule, time)
-    simulation.start_waiting(before=None)
+    simulation.start_waiting(until=None)
     return simulation.fires
 
 
@@ -107,15 +107,15 @@ class _Simulation:
             )
         )
 
-    def start_waiting(self, before: datetime | None) -> None:
-        """Give the fires that wait their runs, one after the other, as far as the slot gets free before that time.
+    def start_waiting(self, until: datetime | None) -> None:
+        """Give the fires that wait their runs, one after the other, as far as the slot gets free until that time.
 
-        What is due at the very instant is decided first, as a server does.
+        What waits goes before what is due at the very instant, as on a server.
         """
         for job_type, waiting in self._waiting.items():
             while waiting:
                 free = self._active[job_type][1].ends_at
-                if free is None or (before is not None and free >= before):
+                if free is None or (until is not None and free > until):
                     break
                 self._run(self.fires[waiting[0]], at=free, place=waiting.pop(0))
 

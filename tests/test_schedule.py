@@ -48,3 +48,15 @@ def test_the_window_limits_the_catching_up() -> None:
     """Two weeks without a server do not make two weeks of fires: only the window is looked at."""
     schedule = Schedule("hourly", "work", Cron.parse("0 * * * *"), missed="all", missed_window=timedelta(hours=6))
     assert len(due_fires(schedule, NOON - timedelta(days=14), NOON)) == 6
+
+
+@pytest.mark.parametrize("missed", ["skip", "latest"])
+def test_what_servers_were_watching_was_not_missed(missed: MissedPolicy) -> None:
+    """A fire time since which servers have been looking without a gap runs, however late it is decided; earlier ones are missed."""
+    schedule = Schedule("hourly", "work", Cron.parse("0 * * * *"), missed=missed)
+    due = due_fires(schedule, NOON - timedelta(hours=2.5), NOON + timedelta(minutes=30), NOON - timedelta(hours=1))
+    assert [(one.time.hour, one.runs, one.late) for one in due] == [
+        (10, False, True),
+        (11, True, False),
+        (12, True, False),
+    ]

@@ -73,6 +73,16 @@ def test_the_file_goes_over_the_defaults(tmp_path: Path) -> None:
     assert load(tmp_path, text) == {"tidy": "@hourly", "big": "0 4 * * 0"}
 
 
+def test_a_schedule_knows_where_it_comes_from(tmp_path: Path) -> None:
+    """What stands in the file is the file's, also under the name of a default; the rest are defaults."""
+    file = tmp_path / "schedules.toml"
+    table = '[schedules.{}]\njob_type="tidy"\ncron="@hourly"\n'
+    file.write_text(table.format("big"))
+    assert {one.name: one.source for one in load_schedules(file, CATALOG)} == {"big": "file", "tidy": "default"}
+    file.write_text(table.format("tidy"))
+    assert {one.name: one.source for one in load_schedules(file, CATALOG)} == {"tidy": "file"}
+
+
 def test_enabled_false_switches_off(tmp_path: Path) -> None:
     """A default schedule is switched off by its name."""
     assert load(tmp_path, '[schedules.tidy]\njob_type="tidy"\ncron="@daily"\nenabled=false') == {}

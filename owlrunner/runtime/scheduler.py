@@ -1,37 +1,31 @@
-"""This is the room for firing: sleep until a schedule is due, decide once in the whole cluster, and put every fire on record.
+"""The loop that fires schedules: sleep until one is due, and have it decided once in the whole cluster.
 
-Every server runs this loop; none leads. Whoever locks a schedule's row decides, and a fire time that is on record is never
-decided again.
+Every server runs this loop; none leads. How one schedule is decided is in ``owlrunner.runtime.firing``.
 """
 
-import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
-from uuid import UUID
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import trio
 
-from owlrunner.actor import ScheduleActor
-from owlrunner.errors import DatabaseTrouble
+from owlrunner.errors import DatabaseTrouble, DatabaseUnavailable, StatementFailed
 from owlrunner.job_type import AnyJobType
-from owlrunner.schedule import FireOutcome, Schedule, due_fires, start_delay
-from owlrunner.storage import job_runs, schedules
-from owlrunner.storage.job_runs import NewRun
+from owlrunner.runtime.firing import Deployed, decide_due, start_queued
+from owlrunner.schedule import Schedule, due_fires
+from owlrunner.storage import schedules
 from owlrunner.storage.postgres import Database, Session
-from owlrunner.storage.schedules import Fire
 from owlrunner.storage.wakeups import Bell
 
-LONGEST_SLEEP = 60.0
-"""Seconds between two looks when nothing is due: another server may have been deployed with other schedules."""
+LONGEST_SLEEP = 30.0
+"""Seconds between two looks when nothing is due. Well below ON_TIME, so that looks without trouble leave no gap."""
+SOON = 1.0
+"""Seconds until the next look when another server was deciding, or a fire waits for a run, which may end on any server."""
+TROUBLE_DELAY = 10.0
+"""Seconds until a schedule that could not be decided is tried again."""
 OUTAGE_DELAY = 1.0
-ACTOR = ScheduleActor()
 
 logger = logging.getLogger(__name__)
-
-
-class _OnRecordAlready(Exception):
-    """The fire time was decided before."""
 
 
 class Scheduler:
@@ -46,22 +40,45 @@ class Scheduler:
         on_triggered: Callable[[], None],
     ) -> None:
         self._db = db
-        self._schedules: dict[str, Schedule] = {}
+        self._deployed: dict[str, Deployed] = {}
+        self._retry_at: dict[str, float] = {}
+        """Trio's time before which a schedule whose last decision failed is left alone."""
         self._job_types = job_types
         self._bell = bell
         self._on_triggered = on_triggered
 
-    async def replace(self, wanted: Iterable[Schedule]) -> None:
-        """From now on these schedules hold, here and on the other servers that know them. Raises DatabaseTrouble."""
+    async def replace(self, wanted: Iterable[Schedule], *, owns_file: bool = True) -> None:
+        """From now on these schedules hold, here and on the other servers that know them.
+
+        Removed is what this server speaks for and does not want: what a file of schedules brought in, if it has a file
+        (``owns_file``), the defaults of the job types that it offers, and what no server has looked at for a week.
+
+        Raises DatabaseTrouble.
+        """
         wanted = list(wanted)
         async with self._db.session() as session:
-            await schedules.sync(session, wanted)
-        self._schedules = {schedule.name: schedule for schedule in wanted}
+            synced = await schedules.sync(session, wanted, self._job_types, owns_file=owns_file)
+        for gone in synced.removed:
+            origin = "the file of schedules" if gone.source == "file" else "the defaults of this server's job types"
+            reason = f"it is not in {origin} any more" if gone.is_ours else "no server has looked at it for a week"
+            logger.warning("schedule %s (%s) was removed: %s", gone.name, gone.job_type, reason)
+        for kept in synced.kept:
+            logger.warning(
+                "schedule %s (%s) comes from a file of schedules, and this server has none:"
+                " it is left to the servers that have the file",
+                kept.name,
+                kept.job_type,
+            )
+        self._deployed = {
+            schedule.name: Deployed(schedule, synced.fingerprints[schedule.name], self._job_types[schedule.job_type])
+            for schedule in wanted
+            if schedule.name in synced.fingerprints
+        }
         self._bell.ring()
 
     def run_has_ended(self) -> None:
         """A fire may have waited for it. Elsewhere it takes until the next look."""
-        if any(schedule.overlap == "queue" for schedule in self._schedules.values()):
+        if any(one.schedule.overlap == "queue" or one.schedule.missed == "all" for one in self._deployed.values()):
             self._bell.ring()
 
     async def run(self) -> None:
@@ -77,94 +94,46 @@ class Scheduler:
                 await rung.wait()
 
     async def look(self) -> float:
-        """Decide everything that is due, and return the seconds until the next fire time (may be infinite)."""
+        """Start what has waited and decide what is due, and return the seconds until the next look (may be infinite)."""
+        deployed = self._deployed
         async with self._db.session() as session:
-            seen = await schedules.look(session)
-            if seen.now is None:
-                return float("inf")
-            ours = [
-                (schedule, seen.known[schedule.name][1])
-                for schedule in self._schedules.values()
-                if schedule.name in seen.known and seen.known[schedule.name][0] == schedules.definition(schedule)
-            ]
-            for schedule, decided_until in ours:
-                if due_fires(schedule, decided_until, seen.now):
-                    await self._decide(session, schedule)
-            if any(schedule.overlap == "queue" for schedule, _ in ours):
-                await self._start_queued(session)
-        upcoming = [schedule.cron.next(seen.now) for schedule, _ in ours]
-        return min(((fire - seen.now).total_seconds() for fire in upcoming), default=float("inf"))
+            seen = await schedules.look(session, {name: one.fingerprint for name, one in deployed.items()})
+        # Those that failed come last, so that one that breaks the connection each time stops no other.
+        seen.sort(key=lambda one: one.name in self._retry_at)
+        waiting = [one for one in seen if one.first_queued is not None]
+        sleeps = [SOON] if waiting else [math.inf]
+        # What waits goes before what is due now.
+        waiting.sort(key=lambda one: (one.name in self._retry_at, one.first_queued))
+        sleeps += [await self._decide(start_queued, deployed[one.name]) for one in waiting if one.startable]
+        for one in seen:
+            schedule = deployed[one.name].schedule
+            if due_fires(schedule, one.decided_until, one.now, one.watched_since):
+                sleeps.append(await self._decide(decide_due, deployed[one.name]))
+            upcoming = next(schedule.cron.after(one.now), None)
+            if upcoming is not None:
+                sleeps.append((upcoming - one.now).total_seconds())
+        return min(sleeps)
 
-    async def _decide(self, session: Session, schedule: Schedule) -> None:
-        """Decide all that is due of one schedule in one transaction, under its lock."""
-        async with session.transaction():
-            locked = await schedules.lock(session, schedule)
-            if locked is None:
-                return
-            has_queued = locked.has_queued
-            # What was due is asked anew: between the look and the lock another server may have decided it.
-            for due in due_fires(schedule, locked.decided_until, locked.now):
-                if not due.runs:
-                    await schedules.record(session, _missed(schedule, due.time))
-                    continue
-                with contextlib.suppress(_OnRecordAlready):
-                    async with session.transaction():
-                        fire = await self._fire(session, schedule, due.time, has_queued=has_queued)
-                        if not await schedules.record(session, fire):
-                            # The database's clock was set back. The run that has just been triggered is undone with the savepoint.
-                            raise _OnRecordAlready
-                    has_queued = has_queued or fire.outcome is FireOutcome.QUEUED
-                    logger.info("schedule %s fired for %s: %s", schedule.name, due.time.isoformat(), fire.outcome)
-            await schedules.decided(session, schedule.name, locked.now)
-        self._on_triggered()
-
-    async def _fire(self, session: Session, schedule: Schedule, time: datetime, *, has_queued: bool) -> Fire:
-        """Trigger a run for a fire time, unless one is active."""
-        created, run_id = await self._trigger(session, schedule, time)
-        if created:
-            return Fire(schedule.name, time, FireOutcome.RAN, run_id=run_id)
-        if schedule.overlap == "queue" and not has_queued:
-            return Fire(
-                schedule.name, time, FireOutcome.QUEUED, "waits for the active run to end", active_run_id=run_id
-            )
-        reason = "the previous run is still active" + (", and a fire waits already" if has_queued else "")
-        return Fire(schedule.name, time, FireOutcome.SKIPPED, reason, active_run_id=run_id)
-
-    async def _trigger(self, session: Session, schedule: Schedule, time: datetime) -> tuple[bool, UUID]:
-        """Create the run, or find the active one."""
-        job_type = self._job_types[schedule.job_type]
-        new = NewRun(
-            job_type=job_type.name,
-            team_id=None,
-            project_id=None,
-            triggered_by=ACTOR.triggered_by,
-            params=schedules.params_json(schedule),
-            notify=False,
-            priority=0,
-            exclusive=job_type.exclusive,
-            requeue_on_restart=job_type.requeue_on_restart,
-            max_attempts=job_type.retry.max_attempts,
-            delay=start_delay(schedule, time),
-            schedule=schedule.name,
-            fire_time=time,
-        )
-        answer = await job_runs.insert_pending(session, new, ACTOR)
-        assert answer is not None  # noqa: S101 - only a run with a project can miss it
-        return (False, answer) if isinstance(answer, UUID) else (True, answer.id)
-
-    async def _start_queued(self, session: Session) -> None:
-        """Trigger the fires that waited for a run which has ended."""
-        async with session.transaction():
-            for name, time in await schedules.queued(session):
-                schedule = self._schedules.get(name)
-                if schedule is None:
-                    continue
-                created, run_id = await self._trigger(session, schedule, time)
-                await schedules.settle_queued(
-                    session, name, time, run_id if created else None, None if created else run_id
-                )
-        self._on_triggered()
-
-
-def _missed(schedule: Schedule, time: datetime) -> Fire:
-    return Fire(schedule.name, time, FireOutcome.MISSED, "no server was running")
+    async def _decide(self, how: Callable[[Session, Deployed], Awaitable[bool]], deployed: Deployed) -> float:
+        """Have one schedule decided, and return the seconds until it must be looked at for that again: infinite if it is done."""
+        name = deployed.schedule.name
+        wait = self._retry_at.get(name, -math.inf) - trio.current_time()
+        if wait > 0:
+            return wait
+        self._retry_at[name] = trio.current_time()
+        try:
+            async with self._db.session() as session:
+                is_decided = await how(session, deployed)
+        except DatabaseUnavailable:
+            # It may be the database, and then it is the same for all of them.
+            raise
+        except StatementFailed as error:
+            logger.error("schedule %s cannot be decided, the others go on: %s", name, error)  # noqa: TRY400 - a sentence for the owner, no traceback
+        except Exception:
+            logger.exception("schedule %s cannot be decided, the others go on", name)
+        else:
+            del self._retry_at[name]
+            self._on_triggered()
+            return math.inf if is_decided else SOON
+        self._retry_at[name] += TROUBLE_DELAY
+        return TROUBLE_DELAY

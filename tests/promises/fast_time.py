@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from psycopg import sql
 
 import owlrunner
+from owlrunner.runtime import scheduler
 from owlrunner.runtime.scheduler import Scheduler
 from owlrunner.storage import attempts
 from owlrunner.storage.postgres import Session
@@ -37,6 +38,8 @@ async def install(session: Session) -> None:
 
 def _hurry() -> None:
     """Make whoever sleeps until something is due in this process sleep for less."""
+    # What is looked at again soon, is so in everybody's time.
+    scheduler.SOON *= FACTOR
     look, next_due = Scheduler.look, attempts.next_due
 
     async def hurried_look(self: Scheduler) -> float:

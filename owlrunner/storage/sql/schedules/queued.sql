@@ -1,6 +1,2 @@
--- Fires that wait for a run to end, where it has ended.
-select f.schedule, f.fire_time from schedule_fires f
-join schedules s on s.name = f.schedule
-where f.outcome = 'queued'
-    and not exists (select from job_runs r where r.id = f.active_run_id and r.status in ('pending', 'running'))
-for update of f skip locked;
+-- The fires of a schedule that wait, in order. Whoever asks has locked the schedule, and nobody else touches them.
+select fire_time, decided_at from schedule_fires where schedule = %(schedule)s and outcome = 'queued' order by fire_time;
