@@ -71,7 +71,15 @@ class Loops:
         look = wakeups.pending.ring
         lease = config.server.lease
         held = HeldRuns(capacity=config.server.capacity)
-        scheduler = Scheduler(db, job_types=catalog.job_types, bell=Bell(), on_triggered=look)
+        scheduler = Scheduler(
+            db,
+            job_types=catalog.job_types,
+            bell=Bell(),
+            on_triggered=look,
+            # Not the method itself: the heartbeat comes later.
+            joined=lambda: heartbeat.joined(),  # noqa: PLW0108
+            on_round=partial(health.came_round, "fire schedules"),
+        )
         recorder = Recorder(db, on_requeued=look, on_ended=scheduler.run_has_ended)
 
         async def settle(server_id: UUID) -> None:

@@ -38,6 +38,8 @@ class Scheduler:
         job_types: Mapping[str, AnyJobType],
         bell: Bell,
         on_triggered: Callable[[], None],
+        joined: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint,
+        on_round: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._db = db
         self._deployed: dict[str, Deployed] = {}
@@ -46,6 +48,9 @@ class Scheduler:
         self._job_types = job_types
         self._bell = bell
         self._on_triggered = on_triggered
+        # Waits while this server has no registration that holds: who has lost the lease decides nothing.
+        self._joined = joined
+        self._on_round = on_round
 
     async def replace(self, wanted: Iterable[Schedule], *, owns_file: bool = True) -> None:
         """From now on these schedules hold, here and on the other servers that know them.
@@ -84,12 +89,15 @@ class Scheduler:
     async def run(self) -> None:
         """Fire for ever."""
         while True:
+            await self._joined()
             rung = self._bell.listen()
             try:
                 sleep = await self.look()
             except DatabaseTrouble as error:
                 logger.warning("cannot look at schedules: %s", error)
                 sleep = OUTAGE_DELAY
+            else:
+                self._on_round(min(sleep, LONGEST_SLEEP))
             with trio.move_on_after(min(sleep, LONGEST_SLEEP)):
                 await rung.wait()
 
