@@ -9,10 +9,12 @@ import trio
 
 from owlrunner.cli.options import Shared
 from owlrunner.config import Config, load_config
+from owlrunner.errors import ConfigError
 from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
 from owlrunner.plugins import Catalog, load_catalog
 from owlrunner.server import bring_schema, open_database, open_database_url
+from owlrunner.storage.embedded import is_there
 from owlrunner.storage.postgres import Database
 
 T = TypeVar("T")
@@ -38,16 +40,32 @@ def find_modules(modules: Iterable[str]) -> None:
         sys.path.append(here)
 
 
-def on_database(shared: Shared, work: Callable[[Database, Catalog], Awaitable[T]]) -> T:
-    """Do something on the configured database as it is. Our own PostgreSQL is started, or joined where it runs."""
+def on_database(shared: Shared, work: Callable[[Database, Catalog], Awaitable[T]], *, may_create: bool = False) -> T:
+    """Do something on the configured database as it is. Our own PostgreSQL is started, or joined where it runs.
+
+    Only where it ``may_create``, our own is made anew: in an empty one everything is well, and nothing is what was meant.
+
+    Raises ConfigError.
+    """
     config = configured(shared)
     catalog = catalog_of(config)
+    if not may_create:
+        _require_database(config)
 
     async def do() -> T:
         async with open_database_url(config) as url, open_database(config, url, CONNECTIONS) as db:
             return await work(db, catalog)
 
     return trio.run(do)
+
+
+def _require_database(config: Config) -> None:
+    """Raise ConfigError where there is no database yet."""
+    if not config.database.url and not is_there(config.database.data_dir):
+        raise ConfigError(
+            f"no database: DATABASE_URL is not set, and there is no PostgreSQL of OwlRunner's own in {config.database.data_dir}; "
+            "set DATABASE_URL, or create one with: owlrunner migrate"
+        )
 
 
 def in_current_schema(shared: Shared, work: Callable[[Database], Awaitable[T]]) -> T:

