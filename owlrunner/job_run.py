@@ -36,6 +36,11 @@ ACTIVE = frozenset({RunStatus.PENDING, RunStatus.RUNNING})
 """The statuses in which a run takes its job type's (and project's) slot."""
 
 
+def percent_of(processed: int, total: int) -> int | None:
+    """Return a whole percentage, rounded down: 100 is said only of what is complete. None where the total is not known."""
+    return min(100, max(0, processed * 100 // total)) if total > 0 else None
+
+
 @attrs.frozen
 class Progress:
     """How far a handler has come: ``processed`` of ``total`` units, with a line for people.

@@ -25,7 +25,7 @@ from owlrunner.job_type import AnyJobType, Scope
 from owlrunner.plugins import Catalog
 from owlrunner.storage import job_runs, overview
 from owlrunner.storage.job_runs import Cursor, EarlierAttempt, Filters, LogFilter, NewRun, ProgressAt, StoredLogLine
-from owlrunner.storage.overview import Activity, StoredNotification, Typical
+from owlrunner.storage.overview import Activity, Count, StoredNotification, Typical
 from owlrunner.storage.postgres import Database
 from owlrunner.trigger_request import TriggerRequest, checked_due, checked_params, checked_project
 
@@ -35,7 +35,7 @@ PRIORITIES = range(-100, 101)
 MAX_BATCH = 10_000
 """How many runs one ``trigger_many`` creates."""
 COUNTED = 10_000
-"""How many of a team's newest runs are counted."""
+"""How many runs of a status are counted."""
 LOOKED_AT = 50_000
 """How many of a team's newest runs are looked at for an overview."""
 MOST_NOTIFICATIONS = 20
@@ -189,12 +189,18 @@ class Jobs:
         shown = runs[:limit]
         return Page(shown, Cursor(shown[-1].created_at, shown[-1].id) if len(runs) > limit else None)
 
-    async def counts(self, actor: TeamActor, team_id: UUID | None, filters: Filters) -> dict[RunStatus, int]:
-        """Return how many of a team's newest COUNTED runs are in which status, whatever status the filters ask for.
+    async def counts(self, actor: TeamActor, team_id: UUID | None, filters: Filters) -> dict[RunStatus, Count]:
+        """Return how many of a team's runs are in which status, whatever status the filters ask for.
+
+        Of each status up to COUNTED runs are looked at: where there are more, the count says that it is not all.
 
         Raises PermissionDenied.
         """
-        return await job_runs.count_newest(self.db, _readable(actor, team_id), filters, COUNTED)
+        return await overview.counts(self.db, _readable(actor, team_id), filters, COUNTED)
+
+    async def latest_failures(self, actor: TeamActor, team_id: UUID | None, limit: int) -> list[JobRun]:
+        """Return the runs of a team that failed last, the latest failure first. Raises PermissionDenied."""
+        return await overview.latest_failures(self.db, _readable(actor, team_id), limit)
 
     async def look_back(self, actor: TeamActor, team_id: UUID | None, span: timedelta, steps: int) -> LookBack:
         """Return what became of a team's newest LOOKED_AT runs of a span before now. Raises PermissionDenied."""

@@ -10,6 +10,7 @@ import click
 from owlrunner.cli.printing import clean, one_line
 from owlrunner.cli.tables import table
 from owlrunner.durations import format_duration
+from owlrunner.job_run import percent_of
 
 COLOURS = {"completed": "green", "failed": "red", "running": "blue", "cancelled": "yellow", "pending": "bright_black"}
 MISSING = "—"
@@ -28,7 +29,8 @@ def progress_of(run: Json) -> tuple[int, int, str] | None:
 
 def share(processed: int, total: int) -> str:
     """``120/340 (35%)``, or ``120`` when the total is not known. 100% is said of what is complete, and nothing else."""
-    return f"{processed}/{total} ({100 * processed // total}%)" if total else str(processed)
+    percent = percent_of(processed, total)
+    return str(processed) if percent is None else f"{processed}/{total} ({percent}%)"
 
 
 def progress_text(run: Json) -> str:

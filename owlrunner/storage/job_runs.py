@@ -269,7 +269,7 @@ async def by_id(db: Speaks, run_id: UUID) -> JobRun | None:
 async def page(db: Speaks, team_id: UUID, filters: Filters, before: Cursor | None, limit: int) -> list[JobRun]:
     """Up to ``limit`` of a team's runs, newest first, after the cursor."""
     params = {
-        **_filtering(team_id, filters),
+        **filtering(team_id, filters),
         "before": before.created_at if before else None,
         "before_id": before.id if before else None,
         "limit": limit,
@@ -278,13 +278,7 @@ async def page(db: Speaks, team_id: UUID, filters: Filters, before: Cursor | Non
     return [run_of_row(row) for row in await db.rows("job_runs/page", params, plan_anew=True)]
 
 
-async def count_newest(db: Speaks, team_id: UUID, filters: Filters, newest: int) -> dict[RunStatus, int]:
-    """How many of a team's newest runs are in which status; of the filters, ``status`` and ``until`` do not count."""
-    rows = await db.rows("job_runs/count_newest", _filtering(team_id, filters) | {"newest": newest})
-    return {RunStatus(status): count for status, count in rows}
-
-
-def _filtering(team_id: UUID, filters: Filters) -> dict[str, Any]:
+def filtering(team_id: UUID, filters: Filters) -> dict[str, Any]:
     """The filters as the statements name them."""
     return {
         "team_id": team_id,

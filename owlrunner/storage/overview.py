@@ -7,7 +7,7 @@ from uuid import UUID
 import attrs
 
 from owlrunner.job_run import JobRun, RunStatus
-from owlrunner.storage.job_runs import Filters, Speaks, run_of_row
+from owlrunner.storage.job_runs import Filters, Speaks, filtering, run_of_row
 
 _RUN_COLUMNS = len(attrs.fields(JobRun))
 
@@ -97,6 +97,28 @@ class Typical(NamedTuple):
     failed: int
     percentiles: list[float] | None
     """50, 95, 100."""
+
+
+class Count(NamedTuple):
+    """How many runs there are: ``number`` of them, or at least so many."""
+
+    number: int
+    is_all: bool
+
+
+async def counts(db: Speaks, team_id: UUID, filters: Filters, most: int) -> dict[RunStatus, Count]:
+    """How many of a team's runs are in which status; of the filters, ``status`` and ``until`` do not count.
+
+    Of each status, the newest ``most`` are looked at.
+    """
+    rows = await db.rows("job_runs/counts", filtering(team_id, filters) | {"most": most})
+    return {RunStatus(status): Count(number, is_all) for status, number, is_all in rows}
+
+
+async def latest_failures(db: Speaks, team_id: UUID, limit: int) -> list[JobRun]:
+    """The runs of a team that failed last, the latest failure first."""
+    rows = await db.rows("job_runs/latest_failures", {"team_id": team_id, "limit": limit})
+    return [run_of_row(row) for row in rows]
 
 
 async def activity(db: Speaks, team_id: UUID, span: timedelta, step: timedelta, newest: int) -> list[Activity]:

@@ -2,14 +2,16 @@
 
 import time
 import uuid
+from datetime import timedelta
 
 import pytest
 
 from owlrunner.job_run import Outcome, Progress, RunStatus
 from owlrunner.run_log import LogLine
-from owlrunner.storage import attempts, job_runs, servers
+from owlrunner.storage import attempts, job_runs, overview, servers
 from owlrunner.storage.attempts import FinishedAttempt, Offer
 from owlrunner.storage.job_runs import Filters
+from owlrunner.storage.overview import Count
 from owlrunner.storage.postgres import Database, Session
 from owlrunner.storage.servers import Registration
 
@@ -66,6 +68,31 @@ async def test_writes_go_by_the_ids_though_nothing_seems_to_run(database_url: st
         assert await cursor.fetchall() == [(0,)]
 
 
+async def test_counting_does_not_read_the_history(database_url: str) -> None:
+    """However long a team's history is, no more runs are read to count them than are counted."""
+    async with Database(database_url, size=1) as db, db.session() as session:
+        cursor = await session.connection.execute("insert into teams (name, slug) values ('T', 't') returning id")
+        ((team,),) = await cursor.fetchall()
+        await session.connection.execute(
+            "with p as (insert into projects (team_id, name, slug) values (%s, 'P', 'p') returning id, team_id)"
+            " insert into job_runs (job_type, team_id, project_id, triggered_by, status, server_id, attempt, started_at,"
+            " completed_at, created_at) select 'x', team_id, id, 'schedule', 'completed', gen_random_uuid(), 1, now(), now(),"
+            " now() - n * interval '1 second' from p, generate_series(1, 5000) n",
+            [team],
+        )
+        await session.connection.execute("vacuum analyze job_runs")
+        # More often than a prepared statement is planned for its parameters.
+        for _ in range(8):
+            counted = await overview.counts(session, team, Filters(since=timedelta(hours=2)), 50)
+            assert counted == {RunStatus.COMPLETED: Count(50, is_all=False)}
+        await session.connection.execute("select pg_stat_force_next_flush()")
+        cursor = await session.connection.execute(
+            "select seq_tup_read + idx_tup_fetch from pg_stat_user_tables where relname = 'job_runs'"
+        )
+        ((read,),) = await cursor.fetchall()
+        assert read <= 8 * 60
+
+
 @pytest.mark.parametrize("status", ["running", "failed", "cancelled"])
 async def test_a_page_of_a_rare_status_does_not_read_the_history(database_url: str, status: str) -> None:
     """However long a team's history is, its few runs of a rare status are found without going through it."""
@@ -83,6 +110,7 @@ async def test_a_page_of_a_rare_status_does_not_read_the_history(database_url: s
         # More often than a prepared statement is planned for its parameters.
         for _ in range(8):
             assert await job_runs.page(session, team, Filters(status=status), None, 50) == []
+            assert await overview.latest_failures(session, team, 5) == []
         await session.connection.execute("select pg_stat_force_next_flush()")
         cursor = await session.connection.execute(
             "select seq_tup_read + idx_tup_fetch from pg_stat_user_tables where relname = 'job_runs'"

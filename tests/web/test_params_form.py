@@ -95,6 +95,13 @@ def test_each_param_gets_its_kind_of_field() -> None:
     assert field("tags").label == "Tags"
 
 
+def test_bounds_are_told_as_they_are() -> None:
+    """What must be more than a number is not said to begin with it."""
+    schema = {"properties": {"share": {"type": "integer", "exclusiveMinimum": 0, "maximum": 10}}}
+    (one,) = fields_of(schema)
+    assert one.help == "More than 0, at most 10"
+
+
 @pytest.mark.parametrize(
     ("texts", "wanted"),
     [

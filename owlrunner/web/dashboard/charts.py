@@ -44,7 +44,7 @@ class BarChart:
 
     bars: list[Bar]
     highest: int
-    """How many runs the highest bar has; it is as high as the chart."""
+    """How many runs the highest bar has; it is as high as the chart. 0 where nothing ran."""
 
     @classmethod
     def of(cls, past: LookBack, now: datetime) -> "BarChart":
@@ -54,7 +54,7 @@ class BarChart:
         for one in past.activity:
             if 0 <= one.steps_ago < past.steps:
                 counts[past.steps - 1 - one.steps_ago][one.status] = one.runs
-        highest = max(1, *(sum(bar.values()) for bar in counts))
+        highest = max(sum(bar.values()) for bar in counts)
         bars = [
             Bar(at * width, width, now - step * (past.steps - at), bar, _blocks(bar, highest))
             for at, bar in enumerate(counts)

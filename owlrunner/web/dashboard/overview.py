@@ -93,7 +93,8 @@ async def _view(api: Api, who: Visitor, team: Team, past: Past) -> View:
 
     running = await newest(RunStatus.RUNNING, RUNNING)
     pending = await newest(RunStatus.PENDING, RUNNING)
-    failures = await newest(RunStatus.FAILED, FAILURES)
+    failed = await api.jobs.latest_failures(who.actor, team.id, FAILURES)
+    failures = [shown(api, run, projects, who) for run in failed]
     labels = {one.job_type: label_of(api.jobs.catalog, one.job_type) for one in past.told.typical}
     chart = BarChart.of(past.told, past.now)
     return View(

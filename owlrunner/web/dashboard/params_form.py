@@ -57,13 +57,11 @@ class Field:
     def _limits(self) -> str:
         low = self.schema.get("minimum", self.schema.get("exclusiveMinimum"))
         high = self.schema.get("maximum", self.schema.get("exclusiveMaximum"))
-        if low is not None and high is not None:
+        if "minimum" in self.schema and "maximum" in self.schema:
             return f"{low} to {high}"
-        if low is not None:
-            return f"At least {low}" if "minimum" in self.schema else f"More than {low}"
-        if high is not None:
-            return f"At most {high}" if "maximum" in self.schema else f"Less than {high}"
-        return ""
+        above = f"{'At least' if 'minimum' in self.schema else 'More than'} {low}" if low is not None else ""
+        below = f"{'At most' if 'maximum' in self.schema else 'Less than'} {high}" if high is not None else ""
+        return f"{above}, {below.lower()}" if above and below else above or below
 
 
 def fields_of(schema: Mapping[str, Any]) -> list[Field]:

@@ -11,13 +11,14 @@ from quart import Blueprint, Response, request
 from owlrunner.accounts import Team
 from owlrunner.job_run import JobRun, RunStatus
 from owlrunner.job_type import Scope
-from owlrunner.jobs import Page
+from owlrunner.jobs import COUNTED, Page
 from owlrunner.storage.job_runs import Filters
+from owlrunner.storage.overview import Count
 from owlrunner.web.api import Api
 from owlrunner.web.dashboard.drawing import draw, draw_part
 from owlrunner.web.dashboard.live import Seen, View, answer
 from owlrunner.web.dashboard.visitor import Visitor, token_of_request, visitor, visitor_with
-from owlrunner.web.dashboard.words import RunShown, label_of, who_of
+from owlrunner.web.dashboard.words import RunShown, count_words, label_of, who_of
 from owlrunner.web.inputs import run_cursor
 from owlrunner.web.rendering import cursor_text
 
@@ -90,7 +91,7 @@ class Found:
     team: Team
     asked: Asked
     page: Page
-    counts: Mapping[RunStatus, int]
+    counts: Mapping[RunStatus, Count]
 
 
 def add_routes(pages: Blueprint, api: Api) -> None:
@@ -159,12 +160,19 @@ def _view(api: Api, who: Visitor, found: Found) -> View:
         title=f"Jobs of {found.team.name} · OwlRunner",
         is_active=any(row.is_active for row in rows.values()),
         parts={
-            "counts": draw_part("counts", found.asked, found.counts, sum(found.counts.values())),
+            "counts": draw_part("counts", found.asked, _counted(found.counts), COUNTED),
             "nothing": draw_part("nothing", nothing, found.team, found.asked),
             **{name: draw_part("row", name, row) for name, row in rows.items()},
         },
         lists={"rows": list(rows)},
     )
+
+
+def _counted(counts: Mapping[RunStatus, Count]) -> dict[str, str]:
+    """How many runs there are, by status and in all (""), each as it is shown: with a plus where there are more."""
+    each = {status.value: counts.get(status, Count(0, is_all=True)) for status in RunStatus}
+    in_all = Count(sum(one.number for one in each.values()), all(one.is_all for one in each.values()))
+    return {name: count_words(one) for name, one in {"": in_all, **each}.items()}
 
 
 def _why_nothing(asked: Asked) -> str:

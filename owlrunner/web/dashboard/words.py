@@ -9,8 +9,9 @@ import attrs
 import msgspec
 
 from owlrunner.durations import format_duration
-from owlrunner.job_run import ACTIVE, JobRun, RunStatus
+from owlrunner.job_run import ACTIVE, JobRun, RunStatus, percent_of
 from owlrunner.plugins import Catalog
+from owlrunner.storage.overview import Count
 
 
 @attrs.frozen
@@ -24,7 +25,7 @@ class ProgressShown:
     @property
     def percent(self) -> int | None:
         """A whole number; None where the total is not known."""
-        return self.processed * 100 // self.total if self.total else None
+        return percent_of(self.processed, self.total)
 
 
 @attrs.frozen
@@ -98,6 +99,11 @@ def pretty(value: Any) -> str:
 def grouped(number: int) -> str:
     """A number for people."""
     return f"{number:,}"
+
+
+def count_words(count: Count) -> str:
+    """How many there are; with a plus where there are more, of which no more is told."""
+    return f"{grouped(count.number)}{'' if count.is_all else '+'}"
 
 
 def duration(seconds: float | None) -> str:

@@ -163,7 +163,9 @@ function newer(list) {
   const held = waiting.get(list);
   const count = held ? held.ids.filter((id) => !document.getElementById(id)).length : 0;
   button.hidden = !count;
-  button.textContent = count === 1 ? "Show 1 newer run" : `Show ${count} newer runs`;
+  // Where none of those that are shown is among the newest any more, more may have come than a page holds.
+  const more = held && count === held.ids.length && list.children.length ? "+" : "";
+  button.textContent = count === 1 && !more ? "Show 1 newer run" : `Show ${count}${more} newer runs`;
   button.onclick = () => release(list);
   list.onpointerleave = () => list.contains(document.activeElement) || release(list);
   list.onfocusout = (event) => list.contains(event.relatedTarget) || list.matches(":hover") || release(list);
