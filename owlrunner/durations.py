@@ -1,5 +1,6 @@
 """This is the room for durations as people write and read them, such as ``90s``, ``10m`` or ``7d``."""
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -44,3 +45,17 @@ def format_duration(seconds: float) -> str:
         return f"{tenths / 10:.1f}s"
     minutes, rest = divmod(tenths // 10, 60)
     return f"{minutes}m {rest}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60}m"
+
+
+def format_whole_seconds(seconds: float) -> str:
+    """A duration for people that changes while they look: ``19s``, ``4m 2s``, ``3h 20m``, ``2d 4h``."""
+    whole = max(0, math.floor(seconds))
+    for size, unit, smaller, small_unit in ((86_400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            return f"{whole // size}{unit} {whole % size // smaller}{small_unit}"
+    return f"{whole}s"
+
+
+def format_age(seconds: float) -> str:
+    """How long ago something was, no more exact than anybody asks: ``19s``, ``4m``, ``3h``, ``2d``."""
+    return format_whole_seconds(seconds).partition(" ")[0]

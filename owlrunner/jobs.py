@@ -27,6 +27,7 @@ from owlrunner.storage import job_runs, overview
 from owlrunner.storage.job_runs import Cursor, EarlierAttempt, Filters, LogFilter, NewRun, ProgressAt, StoredLogLine
 from owlrunner.storage.overview import Activity, Count, StoredNotification, Typical
 from owlrunner.storage.postgres import Database
+from owlrunner.storage.seen_runs import SeenRun, see
 from owlrunner.trigger_request import TriggerRequest, checked_due, checked_params, checked_project
 
 READ = "jobs:read"
@@ -55,7 +56,7 @@ class Page:
 class AboutRun:
     """One run with what stands around it."""
 
-    run: JobRun
+    seen: SeenRun
     server: str | None
     """The name of the server that holds it, or held it last, as long as it is on record."""
     notifications: list[StoredNotification]
@@ -65,6 +66,11 @@ class AboutRun:
     """The attempts before."""
     lines: list[StoredLogLine]
     """Of its log, in order."""
+
+    @property
+    def run(self) -> JobRun:
+        """The run itself."""
+        return self.seen.run
 
 
 @attrs.frozen
@@ -178,6 +184,15 @@ class Jobs:
         """Return one run. Raises NotFound (also for other teams' runs and system runs) and PermissionDenied."""
         return await self._visible(actor, run_id, READ)
 
+    async def see(self, runs: Sequence[JobRun]) -> list[SeenRun]:
+        """Return runs that this door has handed out with what each waits for, and the names of who started and cancelled it."""
+        return await see(self.db, runs)
+
+    async def see_one(self, run: JobRun) -> SeenRun:
+        """Return one run likewise."""
+        (seen,) = await see(self.db, [run])
+        return seen
+
     async def page(
         self, actor: TeamActor, team_id: UUID | None, filters: Filters, before: Cursor | None, limit: int
     ) -> Page:
@@ -225,12 +240,13 @@ class Jobs:
             found = await overview.inspect_run(session, run_id)
             run = _seen_by(actor, found.run if found is not None else None, READ)
             assert found is not None  # noqa: S101 - or there were no run
+            (seen,) = await see(session, [run])
             told = await overview.list_notifications(session, MOST_NOTIFICATIONS, run_id=run_id)
             pace = await job_runs.progress_of(session, run_id)
             earlier = await job_runs.earlier_attempts(session, run_id) if run.attempt else []
             # Looked at after the run: what an ended run has logged is all there.
             lines = await job_runs.newest_lines(session, run_id, wanted, after, limit)
-            return AboutRun(run, found.server, told, pace, earlier, lines)
+            return AboutRun(seen, found.server, told, pace, earlier, lines)
 
     def _triggerable(self, actor: Actor, name: str | None) -> AnyJobType:
         """The job type, if the actor may trigger it by hand."""

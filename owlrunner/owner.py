@@ -5,6 +5,7 @@ door, see ``owlrunner.jobs``.
 """
 
 import enum
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ from owlrunner.storage import job_runs, overview
 from owlrunner.storage.job_runs import Filters, StoredLogLine
 from owlrunner.storage.overview import DeployedSchedule, KnownServer, LastFire, StoredNotification, SurroundedRun
 from owlrunner.storage.postgres import Database
+from owlrunner.storage.seen_runs import SeenRun, see
 
 MOST_NOTIFICATIONS = 100
 """How many notifications of one run are shown."""
@@ -57,10 +59,18 @@ class ServerView:
 
 
 @attrs.frozen
+class OwnedRun:
+    """A run, by the names that it goes by, and with what it waits for."""
+
+    surrounded: SurroundedRun
+    seen: SeenRun
+
+
+@attrs.frozen
 class RunView:
     """Everything about one run except for its log."""
 
-    surrounded: SurroundedRun
+    owned: OwnedRun
     notifications: list[StoredNotification]
 
 
@@ -70,19 +80,24 @@ class Owner:
 
     db: Database
 
-    async def runs(self, filters: Filters, limit: int, *, of_teams: bool = False) -> tuple[list[SurroundedRun], bool]:
+    async def runs(self, filters: Filters, limit: int, *, of_teams: bool = False) -> tuple[list[OwnedRun], bool]:
         """Return the newest system runs, or those of everybody, and whether there are more. Raises InvalidRequest."""
         if holds_unstorable_text(filters.job_type):
             raise InvalidRequest("job_type: text with NUL characters or lone surrogates is no name")
         runs = await overview.list_runs(self.db, filters, limit + 1, of_teams=of_teams)
-        return runs[:limit], len(runs) > limit
+        return await self._owned(runs[:limit]), len(runs) > limit
 
     async def run(self, run_id: UUID) -> RunView:
         """Return one run, whoever it belongs to. Raises NotFound."""
         surrounded = await overview.inspect_run(self.db, run_id)
         if surrounded is None:
             raise NotFound("Job run not found")
-        return RunView(surrounded, await overview.list_notifications(self.db, MOST_NOTIFICATIONS, run_id=run_id))
+        (owned,) = await self._owned([surrounded])
+        return RunView(owned, await overview.list_notifications(self.db, MOST_NOTIFICATIONS, run_id=run_id))
+
+    async def _owned(self, runs: Sequence[SurroundedRun]) -> list[OwnedRun]:
+        seen = await see(self.db, [one.run for one in runs])
+        return [OwnedRun(surrounded, one) for surrounded, one in zip(runs, seen, strict=True)]
 
     async def log(self, run_id: UUID) -> list[StoredLogLine]:
         """Return a run's whole log; empty where there is no such run."""

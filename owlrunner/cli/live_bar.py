@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.text import Text
 
 from owlrunner.cli.printing import one_line
-from owlrunner.cli.run_text import COLOURS, progress_of, share
+from owlrunner.cli.run_text import COLOURS, progress_of, share, status_of, waiting_text
 from owlrunner.errors import OwlRunnerError
 
 
@@ -70,11 +70,12 @@ class LiveBar:
 
 def _fields(run: dict[str, Any]) -> dict[str, Any]:
     processed, total, message = progress_of(run) or (0, 0, "")
+    status = status_of(run)
     return {
-        "status": run["status"],
-        "status_style": COLOURS.get(run["status"], ""),
+        "status": status,
+        "status_style": COLOURS.get(status, ""),
         "share": share(processed, total) if processed or total else "",
         "share_style": "",
-        "message": message,
+        "message": waiting_text(run) or message,
         "message_style": "",
     }

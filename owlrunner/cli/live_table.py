@@ -10,7 +10,16 @@ from rich.table import Table
 from rich.text import Text
 
 from owlrunner.cli.printing import one_line
-from owlrunner.cli.run_text import COLOURS, duration, moment, progress_of, share, triggered_by
+from owlrunner.cli.run_text import (
+    COLOURS,
+    duration,
+    moment,
+    progress_of,
+    share,
+    status_of,
+    triggered_by,
+    waiting_text,
+)
 from owlrunner.client import ENDED
 from owlrunner.errors import OwlRunnerError
 
@@ -85,10 +94,10 @@ def _cells(run: dict[str, Any]) -> list[RenderableType]:
     if total and run["status"] == "running":
         bar = ProgressBar(total=total, completed=processed)
     return [
-        Text(run["status"], style=COLOURS.get(run["status"], "")),
+        Text(status_of(run), style=COLOURS.get(status_of(run), "")),
         Text(one_line(str(run["job_type"])), overflow="ellipsis"),
         bar,
-        Text(one_line(str(run["error"])) if run.get("error") else message, overflow="ellipsis"),
+        Text(one_line(str(run["error"])) if run.get("error") else waiting_text(run) or message, overflow="ellipsis"),
         Text(duration(run)),
         Text(triggered_by(run)),
         Text(moment(run.get("created_at"))),

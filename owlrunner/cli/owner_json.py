@@ -5,30 +5,25 @@ from typing import Any
 
 import msgspec
 
-from owlrunner.owner import RunView, ScheduleView, ServerView
+from owlrunner.owner import OwnedRun, RunView, ScheduleView, ServerView
 from owlrunner.storage.job_runs import StoredLogLine
-from owlrunner.storage.overview import StoredNotification, SurroundedRun
+from owlrunner.storage.overview import StoredNotification
 from owlrunner.web.rendering import instant, log_page, maybe_instant, run_body
 
 Json = dict[str, Any]
 
 
-def run_json(surrounded: SurroundedRun) -> Json:
+def run_json(owned: OwnedRun) -> Json:
     """One run."""
-    run = surrounded.run
-    told: Json = msgspec.to_builtins(run_body(run))
+    surrounded, run = owned.surrounded, owned.surrounded.run
+    told: Json = msgspec.to_builtins(run_body(owned.seen))
     return told | {
         "team": surrounded.team,
         "project": surrounded.project,
-        "run_at": instant(run.run_at),
         "priority": run.priority,
-        "attempt": run.attempt,
-        "max_attempts": run.max_attempts,
         "restarts": surrounded.restarts,
         "server_id": str(run.server_id) if run.server_id else None,
         "server": surrounded.server,
-        "cancel_requested_at": maybe_instant(run.cancel_requested_at),
-        "cancelled_by": run.cancelled_by,
         "schedule": surrounded.schedule,
         "fire_time": maybe_instant(surrounded.fire_time),
     }
@@ -36,7 +31,7 @@ def run_json(surrounded: SurroundedRun) -> Json:
 
 def view_json(view: RunView) -> Json:
     """One run with its notifications."""
-    return run_json(view.surrounded) | {"notifications": [notification_json(one) for one in view.notifications]}
+    return run_json(view.owned) | {"notifications": [notification_json(one) for one in view.notifications]}
 
 
 def logs_json(lines: list[StoredLogLine]) -> list[Json]:

@@ -6,7 +6,17 @@ from typing import Any
 import click
 
 from owlrunner.cli.printing import clean, one_line
-from owlrunner.cli.run_text import COLOURS, MISSING, duration, log_line, moment, run_detail, triggered_by
+from owlrunner.cli.run_text import (
+    COLOURS,
+    MISSING,
+    duration,
+    log_line,
+    moment,
+    run_detail,
+    status_of,
+    triggered_by,
+    waiting_text,
+)
 from owlrunner.cli.tables import table
 from owlrunner.durations import format_duration
 
@@ -21,17 +31,18 @@ FIRE_COLOURS = COLOURS | {"skipped": "yellow", "missed": "yellow", "queued": "br
 
 def owned_runs_table(runs: Sequence[Json], *, of_teams: bool) -> str:
     """A line for each run; with the project where runs of teams are among them."""
-    heads = ["ID", "Status", "Type", "Triggered By", "Started", "Duration", *(["Project"] if of_teams else []), "Error"]
+    project = ["Project"] if of_teams else []
+    heads = ["ID", "Status", "Type", "Triggered By", "Started", "Duration", *project, "Waiting or Error"]
     rows = [
         [
             run["id"],
-            run["status"],
+            status_of(run),
             one_line(run["job_type"]),
             triggered_by(run),
             moment(run["started_at"]),
             duration(run),
             *([_project(run)] if of_teams else []),
-            _short(run["error"]),
+            waiting_text(run) or _short(run["error"]),
         ]
         for run in runs
     ]
@@ -40,17 +51,14 @@ def owned_runs_table(runs: Sequence[Json], *, of_teams: bool) -> str:
 
 def owned_run_detail(run: Json) -> str:
     """Everything about one run, its notifications and, where they were asked for, the lines of its log."""
-    asked = run["cancel_requested_at"]
     further = {
         "Project": _project(run),
-        "Due": moment(run["run_at"]) if run["status"] == "pending" else MISSING,
         "Priority": str(run["priority"] or MISSING),
         "Attempt": f"{run['attempt']} of {run['max_attempts']}",
         "Restarts": str(run["restarts"] or MISSING),
         "Server": f"{one_line(run['server'] or 'forgotten')} ({run['server_id']})" if run["server_id"] else MISSING,
         "Schedule": one_line(run["schedule"] or MISSING),
         "Fire time": moment(run["fire_time"]),
-        "Cancel": f"requested {moment(asked)} by {one_line(str(run['cancelled_by']))}" if asked else MISSING,
     }
     lines = [run_detail(run, further)]
     if run["notifications"]:

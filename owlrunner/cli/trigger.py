@@ -8,7 +8,7 @@ import msgspec
 from owlrunner.cli.api import open_client, team_of
 from owlrunner.cli.options import Shared, api_options, format_option, pass_shared
 from owlrunner.cli.printing import note, print_json, say
-from owlrunner.cli.run_text import run_detail, status_text
+from owlrunner.cli.run_text import is_queued, run_detail, status_text, waiting_text
 from owlrunner.cli.waiting import STATUSES, wait_for
 from owlrunner.client import Client, LostSight
 
@@ -94,6 +94,8 @@ def trigger(
         say(run_detail(run))
     else:
         say(f"Status: {status_text(run)}")
+        if not is_queued(run):
+            say(f"It is {waiting_text(run)}")
         say(f"Use owlrunner jobs view {run['id']} to check progress")
     if wait:
         ctx.exit(STATUSES.get(run["status"], 1))

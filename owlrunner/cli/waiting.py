@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import click
 
-from owlrunner.cli.run_text import progress_text
+from owlrunner.cli.run_text import progress_text, status_of, waiting_text
 from owlrunner.client import Client
 from owlrunner.errors import OwlRunnerError
 
@@ -64,7 +64,9 @@ class _PlainLines:
         self._last = ""
 
     def show(self, run: Json) -> None:
-        self._tell(f"{run['status']} {progress_text(run)}".rstrip())
+        # Words that count down would be a new line at each look.
+        what = " ".join(filter(None, (progress_text(run), waiting_text(run, ticking=False))))
+        self._tell(f"{status_of(run)} {what}".rstrip())
 
     def tell_outage(self, error: OwlRunnerError) -> None:
         self._tell(f"{error}; trying again")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from owlrunner.cli.printing import note, one_line, print_json_line, say
-from owlrunner.cli.run_text import moment, progress_text
+from owlrunner.cli.run_text import moment, progress_text, status_of, waiting_text
 from owlrunner.cli.waiting import Watcher
 from owlrunner.errors import OwlRunnerError
 
@@ -43,4 +43,5 @@ class _Lines:
 
 def _line(run: Mapping[str, Any]) -> str:
     at = moment(run.get("completed_at") or run.get("started_at") or run.get("created_at"))
-    return f"{at} {run['id']} {run['status']:<9} {one_line(str(run['job_type']))} {progress_text(run)}".rstrip()
+    what = " ".join(filter(None, (progress_text(run), waiting_text(run, ticking=False))))
+    return f"{at} {run['id']} {status_of(run):<10} {one_line(str(run['job_type']))} {what}".rstrip()

@@ -72,7 +72,7 @@ async def list_runs(api: Api, request: Request) -> Answer:
     )
     before, limit = inputs.run_cursor(query.cursor), inputs.clamped(query.limit, 50, 200)
     page = await api.jobs.page(request.caller.actor, as_uuid(request.path["teamId"]), filters, before, limit)
-    return _ok(rendering.run_page(page))
+    return _ok(rendering.run_page(await api.jobs.see(page.runs), page.next))
 
 
 async def stream_runs(api: Api, request: Request) -> Answer:
@@ -98,7 +98,7 @@ async def stream_runs(api: Api, request: Request) -> Answer:
 async def trigger_run(api: Api, request: Request) -> Answer:
     """Create a pending run."""
     run = await api.jobs.trigger(request.caller.actor, as_uuid(request.path["teamId"]), _wanted(request.body))
-    return Answer(201, encode(OneRun(rendering.run_body(run))))
+    return Answer(201, encode(OneRun(rendering.run_body(await api.jobs.see_one(run)))))
 
 
 async def trigger_batch(api: Api, request: Request) -> Answer:
@@ -118,7 +118,7 @@ def _wanted(body: inputs.TriggerBody) -> TriggerRequest:
 async def view_run(api: Api, request: Request) -> Answer:
     """Answer with one run."""
     run = await api.jobs.view(request.caller.actor, inputs.required_uuid(request.path["runId"], "run id"))
-    return _ok(OneRun(rendering.run_body(run)))
+    return _ok(OneRun(rendering.run_body(await api.jobs.see_one(run))))
 
 
 async def cancel_run(api: Api, request: Request) -> Answer:

@@ -6,13 +6,14 @@ from uuid import UUID
 
 from owlrunner.accounts import ApiKey, Membership, Team, User
 from owlrunner.errors import Refused, RunAlreadyActive
-from owlrunner.job_run import JobRun
-from owlrunner.jobs import Page
+from owlrunner.job_run import RunStatus
 from owlrunner.storage.job_runs import Cursor, StoredLogLine
+from owlrunner.storage.seen_runs import SeenRun
+from owlrunner.waiting import Wait
+from owlrunner.web.run_wire import JobRunBody, WaitBody
 from owlrunner.web.wire import (
     BatchAnswer,
     BatchItem,
-    JobRunBody,
     KeyBody,
     LogLineBody,
     LogPage,
@@ -33,8 +34,9 @@ def maybe_instant(time: datetime | None) -> str | None:
     return None if time is None else instant(time)
 
 
-def run_body(run: JobRun) -> JobRunBody:
+def run_body(seen: SeenRun) -> JobRunBody:
     """A run, for the wire."""
+    run = seen.run
     return JobRunBody(
         run.id,
         run.job_type,
@@ -43,14 +45,27 @@ def run_body(run: JobRun) -> JobRunBody:
         run.project_id,
         run.triggered_by,
         run.params,
-        run.progress,
+        # What the attempt before had done says nothing about the next one.
+        None if run.status is RunStatus.PENDING else run.progress,
         run.result,
         run.error,
         run.notify,
         maybe_instant(run.started_at),
         maybe_instant(run.completed_at),
         instant(run.created_at),
+        instant(run.run_at),
+        run.attempt,
+        run.max_attempts,
+        maybe_instant(run.cancel_requested_at),
+        run.cancelled_by,
+        seen.triggered_by,
+        seen.cancelled_by,
+        None if seen.wait is None else _wait_body(seen.wait),
     )
+
+
+def _wait_body(wait: Wait) -> WaitBody:
+    return WaitBody(wait.reason, wait.detail, maybe_instant(wait.until), maybe_instant(wait.since))
 
 
 def batch_answer(answers: Sequence[UUID | Refused]) -> BatchAnswer:
@@ -66,10 +81,9 @@ def _batch_item(answer: UUID | Refused) -> BatchItem:
     return BatchItem(error=str(answer), existing_run_id=existing)
 
 
-def run_page(page: Page) -> RunPage:
+def run_page(runs: Sequence[SeenRun], after: Cursor | None) -> RunPage:
     """A page of runs, for the wire."""
-    cursor = None if page.next is None else cursor_text(page.next)
-    return RunPage([run_body(run) for run in page.runs], cursor, page.next is not None)
+    return RunPage([run_body(run) for run in runs], None if after is None else cursor_text(after), after is not None)
 
 
 def cursor_text(cursor: Cursor) -> str:

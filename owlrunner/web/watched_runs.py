@@ -8,6 +8,7 @@ from owlrunner.errors import NotFound
 from owlrunner.job_run import ACTIVE, JobRun, RunStatus
 from owlrunner.jobs import Jobs
 from owlrunner.storage.job_runs import Filters
+from owlrunner.storage.seen_runs import SeenRun
 from owlrunner.web.exchange import encode
 from owlrunner.web.fingerprints import fingerprint, split
 from owlrunner.web.rendering import run_body
@@ -50,13 +51,14 @@ class WatchedRuns:
             except NotFound:
                 continue
         self._active = {run.id for run in runs.values() if run.status in ACTIVE}
-        return self._told(sorted(runs.values(), key=lambda run: (run.created_at, run.id)))
+        newest_last = sorted(runs.values(), key=lambda run: (run.created_at, run.id))
+        return self._told(await self._jobs.see(newest_last))
 
     async def _page(self, actor: TeamActor, status: RunStatus | None) -> list[JobRun]:
         filters = Filters(self._filters.job_type, status, self._filters.project_id)
         return (await self._jobs.page(actor, self._team_id, filters, None, self._limit)).runs
 
-    def _told(self, runs: list[JobRun]) -> Sight:
+    def _told(self, runs: list[SeenRun]) -> Sight:
         bodies = [encode(OneRun(run_body(run))) for run in runs]
         prints = [fingerprint(body) for body in bodies]
         news = [body for body, of_body in zip(bodies, prints, strict=True) if of_body not in self._seen]

@@ -3,33 +3,12 @@
 The routes name these classes, and the OpenAPI document is made from them.
 """
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-from owlrunner.job_run import RunStatus
-
-Instant = Annotated[str, Meta(description="UTC, always with milliseconds", examples=["2026-03-28T20:00:00.123Z"])]
-
-
-class JobRunBody(Struct):
-    """One run."""
-
-    id: UUID
-    job_type: str
-    status: RunStatus
-    team_id: UUID | None
-    project_id: UUID | None
-    triggered_by: str
-    params: dict[str, Any] | None
-    progress: dict[str, Any] | None
-    result: Any
-    error: str | None
-    notify: bool
-    started_at: Instant | None
-    completed_at: Instant | None
-    created_at: Instant
+from owlrunner.web.run_wire import Instant, JobRunBody
 
 
 class OneRun(Struct):

@@ -42,16 +42,18 @@ class Site:
             cursor = connection.execute(statement.encode(), params)
             return cursor.fetchall() if cursor.description else []
 
-    def trigger(self, job_type: str, params: str | None = None) -> str:
+    def trigger(self, job_type: str, params: str | None = None, delay: str = "0") -> str:
         """Create a run and ring the bell, as the door would; return its id."""
         ((run_id,),) = self.sql(
-            "with new as (insert into job_runs (job_type, team_id, project_id, triggered_by, exclusive, params)"
-            " values (%(type)s::text, %(team)s, %(project)s, 'schedule', %(type)s::text <> 'crowd', %(params)s) returning id)"
+            "with new as (insert into job_runs (job_type, team_id, project_id, triggered_by, exclusive, params, run_at)"
+            " values (%(type)s::text, %(team)s, %(project)s, 'operator', %(type)s::text <> 'crowd', %(params)s,"
+            " now() + %(delay)s::interval) returning id)"
             " select id::text from new, pg_notify('owlrunner_pending', '')",
             type=job_type,
             team=self.team_id,
             project=self.project_id,
             params=params,
+            delay=delay,
         )
         return str(run_id)
 
@@ -67,7 +69,7 @@ class Site:
         return {"name": COOKIE, "value": token, "url": self.url}
 
     def release(self) -> None:
-        """Let a job that was cancelled end."""
+        """Let a job end: one that was cancelled, or that holds on."""
         (self.folder / "release").touch()
 
 

@@ -129,7 +129,19 @@ def test_runs_lists_the_systems_runs_newest_first(owner: Owner, tidied: dict[str
     ids = [run["id"] for run in listed]
     assert ids.index(newer["id"]) < ids.index(tidied["id"])
     header, _, first, *_ = owner.text("runs", "--all").splitlines()
-    assert header.split() == ["ID", "Status", "Type", "Triggered", "By", "Started", "Duration", "Project", "Error"]
+    assert header.split() == [
+        "ID",
+        "Status",
+        "Type",
+        "Triggered",
+        "By",
+        "Started",
+        "Duration",
+        "Project",
+        "Waiting",
+        "or",
+        "Error",
+    ]
     assert first.split()[:4] == [newer["id"], "completed", "tidy", "operator"]
     (found,) = [run for run in owner.json("runs", "--all", "--type", "greet")["job_runs"] if run["id"] == of_team["id"]]
     assert (found["team"], found["project"]) == ("demo", "demo")

@@ -5,12 +5,13 @@ import logging
 from typing import Any
 from uuid import UUID
 
+from click import unstyle
 from rich.console import Console
 
 from owlrunner.cli.live_bar import LiveBar
 from owlrunner.cli.log_output import OneLine
 from owlrunner.cli.printing import clean
-from owlrunner.cli.run_text import progress_of, run_detail, share
+from owlrunner.cli.run_text import duration, progress_of, run_detail, run_table, share, waiting_text
 
 
 def run(status: str = "running", processed: int = 0, total: int = 0, message: str = "") -> dict[str, Any]:
@@ -47,6 +48,39 @@ def test_bar_shows_share_and_message() -> None:
     assert "running" in shown
     assert "10/10 (100%)" in shown
     assert "[red]a\\x1b[2Jb c" in shown
+
+
+def told_to_wait(reason: str, detail: str = "", **times: str) -> dict[str, Any]:
+    """What the API says of an active run."""
+    return {"waiting_for": {"reason": reason, "detail": detail, "until": None, "since": None} | times}
+
+
+def test_a_cancelling_run_is_shown_as_cancelling() -> None:
+    """A running run whose cancel was requested is *cancelling* in the list, in its detail and on the bar, with who asked."""
+    asked = {"cancel_requested_at": "2026-03-28T20:00:00.000Z", "cancelled_by_name": "mia@acme.test"}
+    cancelling = run() | asked | told_to_wait("cancel", "asked by mia@acme.test", since="2026-03-28T20:00:00.000Z")
+    assert "cancelling, asked by mia@acme.test" in run_table([cancelling])
+    detail = unstyle(run_detail(cancelling))
+    assert "Status:     cancelling\n" in detail
+    assert "Cancel:     requested 2026-03-28 20:00:00Z by mia@acme.test" in detail
+    assert "cancelling" in bar(cancelling)
+
+
+def test_lines_that_are_written_on_do_not_count_down() -> None:
+    """In words for a log the time itself is told, so that nothing new is told while somebody waits; elsewhere what is left."""
+    waiting = run("pending") | told_to_wait(
+        "retry", "attempt 1 of 2 failed: E: x\x1b", until="2026-03-28T20:00:00.000Z"
+    )
+    told = "retrying, attempt 1 of 2 failed: E: x\\x1b; again at 2026-03-28 20:00:00Z"
+    assert waiting_text(waiting, ticking=False) == told
+    assert waiting_text(waiting).endswith("again in 0s")
+
+
+def test_a_run_of_a_silent_server_does_not_go_on() -> None:
+    """Its duration is that until which it is known to have run, and a further attempt's says whose it is."""
+    silent = run() | {"started_at": "2026-03-28T20:00:00.000Z", "attempt": 2}
+    silent |= told_to_wait("silent_server", since="2026-03-28T20:00:07.000Z")
+    assert duration(silent) == "7.0s (attempt 2)"
 
 
 def test_bar_without_total_has_no_percentage() -> None:

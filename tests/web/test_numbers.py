@@ -64,6 +64,14 @@ async def test_the_latest_failure_is_the_one_that_failed_last(world: World, admi
     assert (failures[0], len(failures)) == (long, 5)
 
 
+async def test_the_duration_of_a_retried_run_says_what_it_covers(world: World, admins: httpx.AsyncClient) -> None:
+    """What the last attempt took is said to be the last attempt's."""
+    run_id = await world.run_row(**ENDED | {"attempt": 3}, max_attempts=3)
+    for path in ("/dashboard/jobs", f"/dashboard/jobs/{run_id}"):
+        page = (await admins.get(path)).text
+        assert re.search(r'750ms\s*<span class="faint">\(attempt 3\)</span>', page)
+
+
 async def test_an_empty_overview_has_no_highest(world: World, admins: httpx.AsyncClient) -> None:
     """Where nothing ran there is no chart whose highest bar has one run."""
     page = (await admins.get("/dashboard")).text

@@ -280,7 +280,12 @@ async def test_what_stands_around_a_run(world: World, admins: httpx.AsyncClient)
         id=run_id,
     )
     page = (await admins.get(f"/dashboard/jobs/{run_id}")).text
-    for told in ("barn-1", "email to ada@acme.test: sent", "Cancel requested by the operator", "<polyline points="):
+    for told in (
+        "barn-1",
+        "email to ada@acme.test: sent",
+        "Cancel requested by the operator",
+        "<polyline points=",
+    ):
         assert told in page
 
 

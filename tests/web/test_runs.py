@@ -23,6 +23,15 @@ FIELDS = [
     "started_at",
     "completed_at",
     "created_at",
+    # What has come since, behind what clients have always known.
+    "run_at",
+    "attempt",
+    "max_attempts",
+    "cancel_requested_at",
+    "cancelled_by",
+    "triggered_by_name",
+    "cancelled_by_name",
+    "waiting_for",
 ]
 
 
@@ -52,7 +61,7 @@ async def test_trigger_answers_with_the_pending_run(world: World, as_key: httpx.
     ((key_id,),) = await world.sql("select id::text from api_keys where name = 'test key' and last_used_at is not null")
     assert response.status_code == 201
     assert list(run) == FIELDS
-    assert run | {"id": "", "created_at": ""} == {
+    assert run | {"id": "", "created_at": "", "run_at": ""} == {
         "id": "",
         "job_type": "acme_sync",
         "status": "pending",
@@ -67,6 +76,14 @@ async def test_trigger_answers_with_the_pending_run(world: World, as_key: httpx.
         "started_at": None,
         "completed_at": None,
         "created_at": "",
+        "run_at": "",
+        "attempt": 0,
+        "max_attempts": 1,
+        "cancel_requested_at": None,
+        "cancelled_by": None,
+        "triggered_by_name": "key test key",
+        "cancelled_by_name": None,
+        "waiting_for": {"reason": "no_server", "detail": "no server is alive", "until": None, "since": None},
     }
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import jinja2
 
+from owlrunner.durations import format_age, format_whole_seconds
 from owlrunner.version import VERSION
 from owlrunner.web.dashboard import words
 from owlrunner.web.rendering import instant
@@ -23,6 +24,8 @@ _TEMPLATES.filters |= {
     "grouped": words.grouped,
     "duration": words.duration,
     "rough": words.rough,
+    "whole": format_whole_seconds,
+    "age": format_age,
 }
 _TEMPLATES.globals |= {"version": VERSION}
 _COMMON: dict[str, Any] = {"who": None, "team": None, "here": "", "live": None, "problem": None}

@@ -9,7 +9,7 @@ from quart import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from owlrunner.errors import RunAlreadyActive, RunAlreadyEnded
-from owlrunner.job_run import JobRun
+from owlrunner.job_run import JobRun, RunStatus
 from owlrunner.jobs import AboutRun
 from owlrunner.storage.job_runs import EarlierAttempt, LogFilter, ProgressAt, StoredLogLine
 from owlrunner.trigger_request import TriggerRequest
@@ -41,6 +41,8 @@ class Step:
     at: datetime
     kind: str = ""
     """A status, where something ended."""
+    who: str = ""
+    """Whose doing it was, where that is told."""
 
 
 def add_routes(pages: Blueprint, api: Api) -> None:
@@ -123,7 +125,7 @@ async def _find(api: Api, who: Visitor, run_id: UUID, wanted: LogFilter, seen: S
     about = await api.jobs.about(who.actor, run_id, wanted, seen.position, LINES)
     team_id = about.run.team_id
     projects = await projects_of(api, who, team_id) if team_id is not None else {}
-    return about.run, _view(about, shown(api, about.run, projects, who), who, seen)
+    return about.run, _view(about, shown(api, about.seen, projects, who), who, seen)
 
 
 def _view(about: AboutRun, one: RunShown, who: Visitor, seen: Seen) -> View:
@@ -169,15 +171,17 @@ def _latest(one: RunShown) -> ProgressAt | None:
 def _steps(one: RunShown, earlier: list[EarlierAttempt]) -> list[Step]:
     """The lifecycle, in the order in which it happened."""
     run = one.run
-    steps = [Step(f"Created by {one.who}", run.created_at)]
+    steps = [Step("Created by", run.created_at, who=one.who)]
     steps += (Step(f"Attempt {attempt} did not succeed", at, "failed") for attempt, at in earlier)
-    if run.run_at > run.created_at:
-        steps.append(Step("Due again" if run.attempt else "Due", run.run_at))
+    # A run that ended before its time was never due.
+    if run.run_at > run.created_at and (run.completed_at is None or run.run_at <= run.completed_at):
+        is_again = run.attempt > (0 if run.status is RunStatus.PENDING else 1)
+        steps.append(Step("Due again" if is_again else "Due", run.run_at))
     if run.started_at is not None:
         attempt = f"Attempt {run.attempt} of {run.max_attempts} started" if run.max_attempts > 1 else "Started"
         steps.append(Step(attempt, run.started_at))
     if run.cancel_requested_at is not None:
-        steps.append(Step(f"Cancel requested by {one.who_cancelled}", run.cancel_requested_at))
+        steps.append(Step("Cancel requested by", run.cancel_requested_at, who=one.who_cancelled))
     if run.completed_at is not None:
         steps.append(Step(run.status.value.capitalize(), run.completed_at, run.status.value))
     return sorted(steps, key=lambda step: step.at)

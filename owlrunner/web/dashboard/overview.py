@@ -1,6 +1,6 @@
 """This is the room for the first page: what is running, what failed lately, and how the last day or week went."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -8,7 +8,7 @@ import trio
 from quart import Blueprint, Response, request
 
 from owlrunner.accounts import Team
-from owlrunner.job_run import RunStatus
+from owlrunner.job_run import JobRun, RunStatus
 from owlrunner.jobs import LookBack
 from owlrunner.storage.job_runs import Filters
 from owlrunner.web.api import Api
@@ -87,21 +87,21 @@ async def _past(api: Api, who: Visitor, team: Team, span: str) -> Past:
 async def _view(api: Api, who: Visitor, team: Team, past: Past) -> View:
     projects = await projects_of(api, who, team.id)
 
-    async def newest(status: RunStatus, limit: int) -> list[RunShown]:
-        page = await api.jobs.page(who.actor, team.id, Filters(status=status), None, limit)
-        return [shown(api, run, projects, who) for run in page.runs]
+    async def newest(status: RunStatus) -> list[JobRun]:
+        return (await api.jobs.page(who.actor, team.id, Filters(status=status), None, RUNNING)).runs
 
-    running = await newest(RunStatus.RUNNING, RUNNING)
-    pending = await newest(RunStatus.PENDING, RUNNING)
-    failed = await api.jobs.latest_failures(who.actor, team.id, FAILURES)
-    failures = [shown(api, run, projects, who) for run in failed]
+    async def seen(runs: Sequence[JobRun]) -> list[RunShown]:
+        return [shown(api, one, projects, who) for one in await api.jobs.see(runs)]
+
+    active = await seen([*await newest(RunStatus.RUNNING), *await newest(RunStatus.PENDING)])
+    failures = await seen(await api.jobs.latest_failures(who.actor, team.id, FAILURES))
     labels = {one.job_type: label_of(api.jobs.catalog, one.job_type) for one in past.told.typical}
     chart = BarChart.of(past.told, past.now)
     return View(
         title=f"{team.name} · OwlRunner",
-        is_active=bool(running or pending),
+        is_active=bool(active),
         parts={
-            "now": draw_part("now", team, running, pending),
+            "now": draw_part("now", active),
             "hours": draw_part("hours", chart, step_words(past.told.span / past.told.steps)),
             "typical": draw_part("typical", past.told.typical, labels, team),
             "failures": draw_part("failures", failures, team),

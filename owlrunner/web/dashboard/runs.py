@@ -1,7 +1,7 @@
 """This is the room for the page with a team's runs: filtered by the URL, newest first, page by page."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -9,16 +9,17 @@ import attrs
 from quart import Blueprint, Response, request
 
 from owlrunner.accounts import Team
-from owlrunner.job_run import JobRun, RunStatus
+from owlrunner.job_run import RunStatus
 from owlrunner.job_type import Scope
-from owlrunner.jobs import COUNTED, Page
-from owlrunner.storage.job_runs import Filters
+from owlrunner.jobs import COUNTED
+from owlrunner.storage.job_runs import Cursor, Filters
 from owlrunner.storage.overview import Count
+from owlrunner.storage.seen_runs import SeenRun
 from owlrunner.web.api import Api
 from owlrunner.web.dashboard.drawing import draw, draw_part
 from owlrunner.web.dashboard.live import Seen, View, answer
 from owlrunner.web.dashboard.visitor import Visitor, token_of_request, visitor, visitor_with
-from owlrunner.web.dashboard.words import RunShown, count_words, label_of, who_of
+from owlrunner.web.dashboard.words import RunShown, count_words, label_of
 from owlrunner.web.inputs import run_cursor
 from owlrunner.web.rendering import cursor_text
 
@@ -90,7 +91,8 @@ class Found:
 
     team: Team
     asked: Asked
-    page: Page
+    runs: list[SeenRun]
+    next: Cursor | None
     counts: Mapping[RunStatus, Count]
 
 
@@ -104,7 +106,7 @@ def add_routes(pages: Blueprint, api: Api) -> None:
             return draw("no_team", who=who)
         found = await _find(api, who, request.args)
         view = _view(api, who, found)
-        asked, more = found.asked, found.page.next
+        asked, more = found.asked, found.next
         return draw(
             "runs",
             who=who,
@@ -132,13 +134,11 @@ def add_routes(pages: Blueprint, api: Api) -> None:
         return await answer(api.streams, look)
 
 
-def shown(api: Api, run: JobRun, projects: Mapping[UUID, str], who: Visitor) -> RunShown:
+def shown(api: Api, seen: SeenRun, projects: Mapping[UUID, str], who: Visitor) -> RunShown:
     """A run, in words."""
+    run = seen.run
     project = projects.get(run.project_id, "") if run.project_id is not None else ""
-    label = label_of(api.jobs.catalog, run.job_type)
-    own = who.actor.triggered_by
-    started_by, cancelled_by = who_of(run.triggered_by, own), who_of(run.cancelled_by or "", own)
-    return RunShown(run, label, project, started_by, cancelled_by, datetime.now(UTC))
+    return RunShown(seen, label_of(api.jobs.catalog, run.job_type), project, who.actor.triggered_by)
 
 
 async def projects_of(api: Api, who: Visitor, team_id: UUID) -> dict[UUID, str]:
@@ -150,11 +150,12 @@ async def _find(api: Api, who: Visitor, told: Mapping[str, str]) -> Found:
     team = who.team(told.get("team"))
     asked = Asked(told, await projects_of(api, who, team.id))
     page = await api.jobs.page(who.actor, team.id, asked.filters, run_cursor(told.get("cursor") or None), SHOWN)
-    return Found(team, asked, page, await api.jobs.counts(who.actor, team.id, asked.filters))
+    counts = await api.jobs.counts(who.actor, team.id, asked.filters)
+    return Found(team, asked, await api.jobs.see(page.runs), page.next, counts)
 
 
 def _view(api: Api, who: Visitor, found: Found) -> View:
-    rows = {f"run-{run.id}": shown(api, run, found.asked.projects, who) for run in found.page.runs}
+    rows = {f"run-{seen.run.id}": shown(api, seen, found.asked.projects, who) for seen in found.runs}
     nothing = "" if rows else _why_nothing(found.asked)
     return View(
         title=f"Jobs of {found.team.name} · OwlRunner",

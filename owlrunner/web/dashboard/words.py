@@ -12,6 +12,8 @@ from owlrunner.durations import format_duration
 from owlrunner.job_run import ACTIVE, JobRun, RunStatus, percent_of
 from owlrunner.plugins import Catalog
 from owlrunner.storage.overview import Count
+from owlrunner.storage.seen_runs import SeenRun
+from owlrunner.waiting import Reason, Wait
 
 
 @attrs.frozen
@@ -32,12 +34,36 @@ class ProgressShown:
 class RunShown:
     """One run as a page shows it."""
 
-    run: JobRun
+    seen: SeenRun
     label: str
     project: str
-    who: str
-    who_cancelled: str
-    now: datetime
+    own: str
+    """How the visitor stands with runs of their own."""
+
+    @property
+    def run(self) -> JobRun:
+        """The run itself."""
+        return self.seen.run
+
+    @property
+    def now(self) -> datetime:
+        """When this was so."""
+        return self.seen.now
+
+    @property
+    def wait(self) -> Wait | None:
+        """What it waits for."""
+        return self.seen.wait
+
+    @property
+    def who(self) -> str:
+        """Who started it."""
+        return who_of(self.run.triggered_by, self.seen.triggered_by, self.own)
+
+    @property
+    def who_cancelled(self) -> str:
+        """Who asked for it to be cancelled."""
+        return who_of(self.run.cancelled_by or "", self.seen.cancelled_by or "", self.own)
 
     @property
     def status(self) -> str:
@@ -52,17 +78,25 @@ class RunShown:
         return self.run.status in ACTIVE
 
     @property
+    def is_silent(self) -> bool:
+        """Whether its server has not been heard of, so that nobody knows how it is."""
+        return self.wait is not None and self.wait.reason == Reason.SILENT_SERVER
+
+    @property
     def seconds(self) -> float | None:
-        """How long it ran, or has been running."""
+        """How long it ran, or is known to have been running; of several attempts, the last one."""
         if self.run.started_at is None or self.run.status is RunStatus.PENDING:
             return None
-        return max(0.0, ((self.run.completed_at or self.now) - self.run.started_at).total_seconds())
+        silent_since = self.wait.since if self.wait is not None and self.is_silent else None
+        end = self.run.completed_at or silent_since or self.now
+        return max(0.0, (end - self.run.started_at).total_seconds())
 
     @property
     def progress(self) -> ProgressShown | None:
         """How far it has come, if it told."""
         told = self.run.progress
-        if not isinstance(told, Mapping):
+        # What the attempt before had done says nothing about the next one.
+        if not isinstance(told, Mapping) or self.run.status is RunStatus.PENDING:
             return None
         return ProgressShown(int(told.get("processed", 0)), int(told.get("total", 0)), str(told.get("message", "")))
 
@@ -73,17 +107,17 @@ def label_of(catalog: Catalog, job_type: str) -> str:
     return known.label if known is not None else job_type
 
 
-def who_of(triggered_by: str, own: str) -> str:
-    """Who started a run, in a word."""
-    if triggered_by == own:
+def who_of(stored: str, name: str, own: str) -> str:
+    """Who started or cancelled a run: *you*, or a name. ``name`` is the stored text where nobody is known by it."""
+    if stored == own:
         return "you"
-    kinds = {
-        "manual:user": "a user",
-        "manual:api_key": "an API key",
-        "schedule": "the schedule",
-        "operator": "the operator",
-    }
-    return next((word for kind, word in kinds.items() if triggered_by.startswith(kind)), triggered_by)
+    if stored in {"schedule", "operator"}:
+        return f"the {stored}"
+    if name == stored:
+        return {"manual:user": "a user who is gone", "manual:api_key": "a key that is gone"}.get(
+            stored.rpartition(":")[0], stored
+        )
+    return name
 
 
 def moment(time: datetime | None) -> str:

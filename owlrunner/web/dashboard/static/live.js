@@ -94,6 +94,7 @@ export function goLive(page) {
 }
 
 function staleness(text) {
+  document.documentElement.toggleAttribute("data-stale", Boolean(text));
   const line = document.getElementById("staleness");
   line.hidden = !text;
   line.textContent = text;

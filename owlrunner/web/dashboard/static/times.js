@@ -10,15 +10,26 @@ export function showTimes(root) {
     if (time.title) continue;
     const moment = new Date(time.dateTime);
     time.title = `${time.dateTime}`;
+    if ("ago" in time.dataset || "left" in time.dataset) continue;
     time.textContent = ("short" in time.dataset ? SHORT : FULL).format(moment);
   }
   tick(root);
 }
 
+// Counted from when an element came, by how old it was then: the visitor's clock may be wrong.
 export function tick(root) {
-  for (const one of root.querySelectorAll("[data-ticking]")) {
-    if (!begun.has(one)) begun.set(one, performance.now() - Number(one.dataset.ticking) * 1000);
-    one.textContent = duration((performance.now() - begun.get(one)) / 1000);
+  // While the server cannot be reached nobody knows whether anything goes on.
+  if ("stale" in document.documentElement.dataset) return;
+  count(root, "ticking", 1, (text) => text);
+  // No more exact than anybody asks: 4m ago.
+  count(root, "ago", 1, (text) => `${text.split(" ")[0]} ago`);
+  count(root, "left", -1, (text) => `in ${text}`);
+}
+
+function count(root, name, direction, words) {
+  for (const one of root.querySelectorAll(`[data-${name}]`)) {
+    if (!begun.has(one)) begun.set(one, performance.now() - direction * Number(one.dataset[name]) * 1000);
+    one.textContent = words(duration(Math.max(0, (direction * (performance.now() - begun.get(one))) / 1000)));
   }
 }
 
@@ -27,5 +38,7 @@ function duration(seconds) {
   const whole = Math.floor(seconds);
   if (whole < 60) return `${whole}s`;
   const minutes = Math.floor(whole / 60);
-  return minutes < 60 ? `${minutes}m ${whole % 60}s` : `${Math.floor(minutes / 60)}h ${minutes % 60}m`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 1) return `${minutes}m ${whole % 60}s`;
+  return hours < 24 ? `${hours}h ${minutes % 60}m` : `${Math.floor(hours / 24)}d ${hours % 24}h`;
 }
