@@ -48,6 +48,14 @@ async def dry(ctx: owlrunner.JobContext) -> None:
         await trio.sleep(0.05)
 
 
+@owlrunner.job_type(scope="project", label="Hold")
+async def hold(ctx: owlrunner.JobContext) -> None:
+    """Go on until the file ``release`` is there."""
+    released = Path(os.environ[FOLDER]) / "release"
+    while not released.exists():
+        await trio.sleep(0.05)
+
+
 @owlrunner.job_type(scope="project", overlap="allow")
 async def crowd(ctx: owlrunner.JobContext) -> None:
     """Be one of many."""
@@ -56,4 +64,4 @@ async def crowd(ctx: owlrunner.JobContext) -> None:
 @owlrunner.hookimpl
 def owlrunner_job_types() -> list[owlrunner.AnyJobType]:
     """All of them."""
-    return [paint, dry, crowd]
+    return [paint, dry, hold, crowd]

@@ -120,7 +120,8 @@ function apply(change) {
   document.title = change.title;
 }
 
-// What somebody is on must be what they are on afterwards, though it is another element, and what was unfolded stays so.
+// What somebody is on must be what they are on afterwards, though it is another element, and what was unfolded stays so. Where
+// that is gone they are on the heading: never on a button that does something else.
 function replace(old, element) {
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
   for (const open of old.querySelectorAll("details[open][id]")) {
@@ -129,8 +130,8 @@ function replace(old, element) {
   old.replaceWith(element);
   if (!focused) return;
   const selector = focused.id ? `#${CSS.escape(focused.id)}` : focused.getAttribute("href") && `[href="${CSS.escape(focused.getAttribute("href"))}"]`;
-  const successor = (selector && element.querySelector(selector)) || element.querySelector("button, a");
-  successor?.focus({ preventScroll: true });
+  const successor = selector && element.querySelector(`${selector}:not(:disabled)`);
+  (successor ?? document.querySelector("h1[tabindex]"))?.focus({ preventScroll: true });
 }
 
 const waiting = new Map(); // list -> what to do when nobody is on it any more
