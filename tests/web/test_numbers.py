@@ -77,3 +77,17 @@ async def test_an_empty_overview_has_no_highest(world: World, admins: httpx.Asyn
     page = (await admins.get("/dashboard")).text
     assert "Nothing ran in this time." in page
     assert "highest" not in page
+
+
+async def test_names_do_not_scramble_what_stands_beside_them(world: World, admins: httpx.AsyncClient) -> None:
+    """A name from right to left is set apart, in the list, on the run's page, on the overview and in the menu."""
+    name = "متجر 7"
+    await world.sql("update projects set name = %(name)s where team_id = %(team)s", name=name, team=world.team.id)
+    await world.sql("update teams set name = %(name)s where id = %(team)s", name=name, team=world.team.id)
+    run_id = await world.run_row(**RUNNING)
+    for path in ("/dashboard/jobs", f"/dashboard/jobs/{run_id}", "/dashboard", "/dashboard/jobs/new?type=crowd"):
+        page = (await admins.get(path)).text
+        shown = page.partition("</title>")[2]
+        assert name in shown
+        shown = re.sub(r'<option dir="auto"[^>]*>', "<bdi>", shown)
+        assert re.findall(rf"(?<!<bdi>){name}", shown) == []

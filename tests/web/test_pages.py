@@ -283,7 +283,7 @@ async def test_what_stands_around_a_run(world: World, admins: httpx.AsyncClient)
     for told in (
         "barn-1",
         "email to ada@acme.test: sent",
-        "Cancel requested by the operator",
+        "Cancel requested by <bdi>the operator</bdi>",
         "<polyline points=",
     ):
         assert told in page
