@@ -190,6 +190,17 @@ def test_a_database_that_was_made_is_looked_into(owlrunner: Invoke) -> None:
         assert owlrunner("system", "runs", **env).stdout == "No job runs found\n"
 
 
+def test_no_color(owlrunner: Invoke, database_url: str) -> None:
+    """With NO_COLOR set, nothing is coloured, on a terminal neither."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("insert into job_runs (job_type, triggered_by) values ('db_pruning', 'operator')")
+    arguments = ("system", "runs", "--since", "1h")
+    plain = CliRunner().invoke(cli, arguments, color=True, env={"DATABASE_URL": database_url, "NO_COLOR": "1"})
+    coloured = CliRunner().invoke(cli, arguments, color=True, env={"DATABASE_URL": database_url, "NO_COLOR": ""})
+    assert ("\x1b" in plain.stdout, "\x1b" in coloured.stdout) == (False, True)
+    assert "waiting, no server is alive" in owlrunner(*arguments, DATABASE_URL=database_url).stdout
+
+
 def test_admin_sets_up_a_team(owlrunner: Invoke, database_url: str) -> None:
     """Team, project, user, key and integration can be made one after the other, naming the earlier ones by slug."""
 
