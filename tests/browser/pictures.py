@@ -23,9 +23,14 @@ PHONE = ViewportSize(width=390, height=780)
 WEEK = """
 select setseed(0.42);
 insert into projects (team_id, name, slug) select %(team)s::uuid, name, lower(name) from unnest(array['Bakery', 'Bookshop']) name;
-insert into job_runs (job_type, status, team_id, project_id, triggered_by, exclusive, created_at, run_at, started_at,
+insert into api_keys (key_hash, key_prefix, key_type, team_id, name, created_by, permissions)
+    select md5(name), 'owl_agent_' || left(md5(name), 6), 'agent', %(team)s::uuid, name, user_id, '["jobs:write"]'
+    from unnest(array['nightly-cron', 'shop-backend']) name,
+        (select user_id from team_members where team_id = %(team)s::uuid limit 1) maker;
+insert into job_runs (job_type, status, team_id, project_id, triggered_by, cancelled_by, exclusive, created_at, run_at, started_at,
     completed_at, attempt, server_id, error, cancel_requested_at, progress, result)
-select type, status::job_status, %(team)s::uuid, project, 'schedule', false, at, at, at + interval '1 second', at + took, 1,
+select type, status::job_status, %(team)s::uuid, project, starter, case when status = 'cancelled' then person end, false,
+    at, at, at + interval '1 second', at + took, 1,
     gen_random_uuid(),
     case when status = 'failed' then 'ConnectionError: shop.example.com does not answer (tried 3 times)' end,
     case when status = 'cancelled' then at + took / 2 end,
@@ -35,12 +40,22 @@ from (
     select now() - age * interval '1 minute' as at,
         (array['import_orders', 'import_orders', 'send_invoices', 'nightly_report'])[1 + floor(random() * 4)::int] as type,
         (select array_agg(id order by name) from projects where team_id = %(team)s::uuid)[1 + floor(random() * 3)::int] as project,
+        -- Programs start most of them: a key each; the rest are people's.
+        case when random() < 0.7 then programs[1 + floor(random() * 2)::int] else person end as starter,
+        person,
         case when random() < 0.05 then 'failed' when random() < 0.04 then 'cancelled' else 'completed' end as status,
         interval '3 seconds' + random() * interval '80 seconds' as took
-    from generate_series(9, 10080) age
+    from generate_series(9, 10080) age,
+        (select array_agg('manual:api_key:' || id order by name) as programs
+            from api_keys where name in ('nightly-cron', 'shop-backend')) keys,
+        (select 'manual:user:' || id as person from users where email = 'owner@example.com') people
     -- More by day than by night.
     where random() < 0.06 * (1.1 + sin((extract(hour from now() - age * interval '1 minute') - 8) / 24 * 2 * pi()))
-) past
+) past;
+-- What comes next.
+insert into job_runs (job_type, team_id, project_id, triggered_by, run_at)
+select 'nightly_report', %(team)s::uuid, p.id, 'manual:api_key:' || k.id, now() + interval '1 hour 52 minutes 40 seconds'
+from projects p, api_keys k where p.slug = 'bakery' and k.name = 'nightly-cron';
 """
 
 
