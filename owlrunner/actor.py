@@ -56,6 +56,11 @@ class UserActor:
         """The text stored with a run that this actor starts or cancels."""
         return f"manual:user:{self.id}"
 
+    @property
+    def called(self) -> str:
+        """What people call this actor."""
+        return self.email
+
 
 @attrs.frozen
 class ApiKeyActor:
@@ -65,11 +70,17 @@ class ApiKeyActor:
     key_type: str
     team_id: UUID
     permissions: frozenset[str]
+    name: str = attrs.field(default="", eq=False)
 
     @property
     def triggered_by(self) -> str:
         """The text stored with a run that this actor starts or cancels."""
         return f"manual:api_key:{self.id}"
+
+    @property
+    def called(self) -> str:
+        """What people call this actor."""
+        return f"key {self.name}"
 
 
 @attrs.frozen
@@ -79,6 +90,11 @@ class OperatorActor:
     @property
     def triggered_by(self) -> str:
         """The text stored with a run that this actor starts or cancels."""
+        return "operator"
+
+    @property
+    def called(self) -> str:
+        """What people call this actor."""
         return "operator"
 
 

@@ -29,6 +29,7 @@ from owlrunner.storage.overview import Activity, Count, StoredNotification, Typi
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.seen_runs import SeenRun, see
 from owlrunner.trigger_request import TriggerRequest, checked_due, checked_params, checked_project
+from owlrunner.waiting import Surroundings, wait_of
 
 READ = "jobs:read"
 WRITE = "jobs:write"
@@ -187,6 +188,14 @@ class Jobs:
     async def see(self, runs: Sequence[JobRun]) -> list[SeenRun]:
         """Return runs that this door has handed out with what each waits for, and the names of who started and cancelled it."""
         return await see(self.db, runs)
+
+    def see_new(self, run: JobRun, actor: Actor) -> SeenRun:
+        """Return a run that this actor has just triggered likewise, without asking the database.
+
+        It waits for its time or for a server, and this server, which knows its job type, is one.
+        """
+        wait = wait_of(run, Surroundings(run.created_at))
+        return SeenRun(run, wait, actor.called, None, run.created_at)
 
     async def see_one(self, run: JobRun) -> SeenRun:
         """Return one run likewise."""

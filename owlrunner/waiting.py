@@ -27,6 +27,7 @@ class Reason(enum.StrEnum):
     QUEUE = "queue"
     NO_SERVER = "no_server"
     NO_SERVER_FOR_JOB_TYPE = "no_server_for_job_type"
+    NO_SERVER_FOR_PARAMS = "no_server_for_params"
     CANCEL = "cancel"
     SILENT_SERVER = "silent_server"
 
@@ -46,6 +47,7 @@ _WORDS: Mapping[str, _Words] = {
     Reason.QUEUE: _Words("waiting for a server with room"),
     Reason.NO_SERVER: _Words("waiting"),
     Reason.NO_SERVER_FOR_JOB_TYPE: _Words("waiting"),
+    Reason.NO_SERVER_FOR_PARAMS: _Words("waiting"),
     Reason.CANCEL: _Words("cancelling"),
     Reason.SILENT_SERVER: _Words("no sign of life", before_since="its lease ran out"),
 }
@@ -115,6 +117,8 @@ class Surroundings:
     """Any server at all."""
     is_offered: bool = True
     """Whether a living server offers the run's job type."""
+    is_readable: bool = True
+    """Whether a living server that offers it can read its params, or has not tried yet."""
     last_error: str | None = None
     """The last line of trouble in the log of the attempt before."""
     server: str | None = None
@@ -147,6 +151,9 @@ def _pending(run: JobRun, around: Surroundings) -> Wait:
         return Wait(Reason.NO_SERVER, "no server is alive")
     if not around.is_offered:
         return Wait(Reason.NO_SERVER_FOR_JOB_TYPE, f"no living server offers {run.job_type}")
+    if not around.is_readable:
+        # Another version of the plugin wrote them; the log has the complaint.
+        return Wait(Reason.NO_SERVER_FOR_PARAMS, f"no living server can read its params for {run.job_type}")
     return Wait(Reason.QUEUE)
 
 

@@ -45,7 +45,7 @@ class Caller:
     @classmethod
     def from_key(cls, key: KeyHolder) -> "Caller":
         """A program that holds an API key."""
-        actor = ApiKeyActor(key.id, key.key_type, key.team.id, frozenset(key.permissions))
+        actor = ApiKeyActor(key.id, key.key_type, key.team.id, frozenset(key.permissions), key.name)
         return cls(actor, team=key.team, permissions=tuple(key.permissions))
 
 

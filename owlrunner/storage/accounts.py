@@ -57,6 +57,7 @@ class KeyHolder(NamedTuple):
     permissions: list[str]
     expired: bool
     team: Team
+    name: str
 
 
 class ApiKey(NamedTuple):
@@ -102,7 +103,7 @@ def _user(rows: Sequence[Sequence[Any]]) -> User | None:
 async def by_key(db: Speaks, key_hash: str) -> KeyHolder | None:
     """What the API key stands for, or None: unknown, revoked, or of a deleted team."""
     row = await db.row("accounts/by_key", {"key_hash": key_hash})
-    return KeyHolder(row[0], row[1], row[2], row[3], Team(*row[4:])) if row is not None else None
+    return KeyHolder(row[0], row[1], row[2], row[3], Team(*row[4:7]), row[7]) if row is not None else None
 
 
 async def by_token(db: Speaks, token_hash: str) -> User | None:

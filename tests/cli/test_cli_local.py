@@ -16,7 +16,7 @@ from owlrunner.cli.entry import COMMANDS, RootGroup, cli
 from owlrunner.config import Config
 from owlrunner.version import VERSION
 from tests.cli.programs import sentence
-from tests.conftest import folder_for_postgres
+from tests.postgres import folder_for_postgres
 
 SECRET = "sk_quite_secret"
 

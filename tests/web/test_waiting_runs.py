@@ -187,3 +187,17 @@ async def test_a_stream_is_silent_while_somebody_only_waits(world: World, admins
         first = (await admins.get(path)).json()
         again = (await admins.get(path, params={"seen": first["seen"]})).json()
         assert again["parts"] == {}
+
+
+async def test_a_run_that_no_server_can_read_says_so(
+    world: World, as_key: httpx.AsyncClient, admins: httpx.AsyncClient
+) -> None:
+    """In the middle of a deploy a run with params of another version says what it waits for, until a server may read it."""
+    run_id = await world.run_row()
+    await serve(world, "greet")
+    await world.sql("update servers set fingerprints = '{old}'")
+    await world.sql("update job_runs set unreadable_by = '{old}', set_aside = true, attempt = 1, job_type = 'greet'")
+    assert (await told(as_key, run_id))["waiting_for"]["reason"] == "no_server_for_params"
+    assert "no living server can read its params" in in_words((await admins.get(f"/dashboard/jobs/{run_id}")).text)
+    await world.sql("update servers set fingerprints = '{new}'")
+    assert (await told(as_key, run_id))["waiting_for"]["reason"] == "queue"

@@ -3,6 +3,13 @@
 select a.id, owl_now(),
     exists (select from servers where buried_at is null and lease_expires_at > owl_now()),
     exists (select from servers where buried_at is null and lease_expires_at > owl_now() and a.job_type = any(job_types)),
+    not exists (
+        select from job_runs r
+        where a.status = 'pending' and r.id = a.id and r.unreadable_by is not null
+            and not exists (
+                select from servers s cross join unnest(s.job_types, s.fingerprints) as offer (job_type, fingerprint)
+                where s.buried_at is null and s.lease_expires_at > owl_now() and offer.job_type = a.job_type
+                    and offer.fingerprint <> all(r.unreadable_by))),
     case when a.status = 'pending' and a.attempt > 0 then (
         select message from job_run_logs l
         where l.run_id = a.id and l.attempt = a.attempt and l.level in ('warning', 'error', 'critical')
