@@ -3,7 +3,8 @@
 #   make test                              the tests, in parallel; make test ARGS="tests/cli -x", ARGS="-n 0" for one by one
 #   make browser                           the tests of the pages in a real browser; needs chromium and npm
 #   make pictures                          the pictures of the dashboard in docs, taken anew
-# Besides: make check (linters, types, layers, tests), lint, types, bench (speed, beside peers; half an hour), clean.
+# Besides: make check (linters, types, layers, tests), lint, types, bench (speed, beside peers; half an hour),
+# lab (every fault at every statement; hours; make lab ARGS="--minutes=10" for a part), clean.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,7 +22,7 @@ ARGS ?=
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser pictures bench check static lint types layers docstrings clean
+.PHONY: help demo test browser pictures bench lab check static lint types layers docstrings clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -41,6 +42,9 @@ pictures: $(FOR_BROWSER)
 
 bench: $(FOR_BENCH)
 	@exec $(BIN)/python -m tests.benchmarks $(ARGS)
+
+lab: $(FOR_TEST)
+	@exec $(BIN)/python -m tests.lab $(ARGS)
 
 check: static test
 

@@ -1,0 +1,46 @@
+"""Make a schedule's fire time due whenever a case wants it to be."""
+
+from uuid import UUID
+
+import trio
+
+from tests.lab.arena import Arena
+
+RELOAD = 2.0
+"""Seconds after which an operator whose server does not react tells it again."""
+_CRON = "select to_char((now() - interval '100 seconds') at time zone 'UTC', 'FMMI FMHH24 * * *')"
+_MAKE_DUE = "update schedules set decided_until = now() - interval '1 hour' where name = %s"
+
+
+async def add_schedule(arena: Arena, name: str, job_type: str, overlap: str) -> None:
+    """Add a schedule to the server's file, before it starts. It will not fire by itself for a day."""
+    # The minute that has begun 100 seconds ago or earlier: late by any measure, and therefore made up for, once.
+    ((cron,),) = await arena.observer.rows(_CRON)
+    with (arena.folder / "schedules.toml").open("a") as file:
+        file.write(f'[schedules.{name}]\njob_type = "{job_type}"\ncron = "{cron}"\noverlap = "{overlap}"\n')
+
+
+async def make_due(arena: Arena, name: str, outcome: str) -> UUID | None:
+    """Let the fire time be undecided, wake the server, wait for this decision, and return the run of it."""
+    await arena.observer.rows(_MAKE_DUE, name)
+    told_at = -RELOAD
+
+    async def decided() -> bool:
+        nonlocal told_at
+        if trio.current_time() - told_at > RELOAD:
+            arena.check_alive()
+            arena.process.reload()
+            told_at = trio.current_time()
+        return bool(await fires(arena, name, outcome))
+
+    await arena.until(f"the schedule's fire time is {outcome}", decided)
+    ((run_id,),) = await fires(arena, name, outcome)
+    return run_id
+
+
+async def fires(arena: Arena, name: str, outcome: str) -> list[tuple[UUID | None]]:
+    """The run of the schedule's fire time, if it was decided like this."""
+    rows = await arena.observer.rows("select outcome, run_id from schedule_fires where schedule = %s", name)
+    if len(rows) > 1:
+        arena.breaks(f"one fire time is on record {len(rows)} times")
+    return [(run_id,) for stored, run_id in rows if stored == outcome]
