@@ -1,5 +1,6 @@
 """Make a schedule's fire time due whenever a case wants it to be."""
 
+from typing import NamedTuple
 from uuid import UUID
 
 import trio
@@ -20,8 +21,15 @@ async def add_schedule(arena: Arena, name: str, job_type: str, overlap: str) -> 
         file.write(f'[schedules.{name}]\njob_type = "{job_type}"\ncron = "{cron}"\noverlap = "{overlap}"\n')
 
 
-async def make_due(arena: Arena, name: str, outcome: str) -> UUID | None:
-    """Let the fire time be undecided, wake the server, wait for this decision, and return the run of it."""
+class Fire(NamedTuple):
+    """What became of a fire time."""
+
+    outcome: str
+    run_id: UUID | None
+
+
+async def make_due(arena: Arena, name: str) -> Fire:
+    """Let the fire time be undecided, wake the server, wait until it has decided, and return how."""
     await arena.observer.rows(_MAKE_DUE, name)
     told_at = -RELOAD
 
@@ -31,16 +39,17 @@ async def make_due(arena: Arena, name: str, outcome: str) -> UUID | None:
             arena.check_alive()
             arena.process.reload()
             told_at = trio.current_time()
-        return bool(await fires(arena, name, outcome))
+        return await fire_of(arena, name) is not None
 
-    await arena.until(f"the schedule's fire time is {outcome}", decided)
-    ((run_id,),) = await fires(arena, name, outcome)
-    return run_id
+    await arena.until("the schedule fires", decided)
+    fire = await fire_of(arena, name)
+    assert fire is not None
+    return fire
 
 
-async def fires(arena: Arena, name: str, outcome: str) -> list[tuple[UUID | None]]:
-    """The run of the schedule's fire time, if it was decided like this."""
+async def fire_of(arena: Arena, name: str) -> Fire | None:
+    """What became of the schedule's fire time, once it has been decided."""
     rows = await arena.observer.rows("select outcome, run_id from schedule_fires where schedule = %s", name)
     if len(rows) > 1:
         arena.breaks(f"one fire time is on record {len(rows)} times")
-    return [(run_id,) for stored, run_id in rows if stored == outcome]
+    return Fire._make(rows[0]) if rows else None

@@ -40,9 +40,10 @@ async def _executes(job_type: str, arena: Arena) -> None:
 
 
 async def _fires(arena: Arena) -> None:
-    run_id = await make_due(arena, SCHEDULE, "ran")
-    assert run_id is not None
-    await arena.expect(run_id, RunStatus.COMPLETED, nominal=1.0)
+    fire = await make_due(arena, SCHEDULE)
+    if fire.run_id is None:
+        raise Broken(f"it is {fire.outcome}")
+    await arena.expect(fire.run_id, RunStatus.COMPLETED, nominal=1.0)
 
 
 async def _recovers(arena: Arena) -> None:
