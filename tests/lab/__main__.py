@@ -1,10 +1,13 @@
 """The laboratory's command: ``make lab``, or ``python -m tests.lab``."""
 
 import functools
+import math
 import random
 import signal
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import attrs
 import click
 import trio
 from rich.console import Console
@@ -62,27 +65,31 @@ def main(
     signal.signal(signal.SIGINT, signal.default_int_handler)
     console = Console(width=140, soft_wrap=True)
     seed = random.randrange(10**6) if seed is None else seed  # noqa: S311 - an order, no secret
+    wanted = Wanted(cases, scenarios or tuple(SCENARIOS), [Kind(kind) for kind in kinds] or list(Kind), seed, minutes)
+    verdicts: list[Verdict] = []
+
+    def tell(verdict: Verdict) -> None:
+        verdicts.append(verdict)
+        played = verdict.played
+        state = "; ".join(played.broken) or ("holds" if played.struck else "not reached")
+        console.print(f"{len(verdicts)} {verdict.case} ({played.seconds:.1f} s): {state}", markup=False)
+
     with open_ground() as ground:
-        environ = dict(one.split("=", 1) for one in settings)
-        hold = lease + 1.0 if hold is None else hold
-        setting = Setting(lease=lease, hold=hold, tenant=ground.tenant, environ=environ)
-        verdicts = trio.run(
-            functools.partial(
-                _run,
-                ground,
-                setting,
-                console,
-                at_once=at_once,
-                wanted=cases,
-                scenarios=scenarios or tuple(SCENARIOS),
-                kinds=[Kind(kind) for kind in kinds] or list(Kind),
-                seed=seed,
-                minutes=minutes,
-                only_list=only_list,
-            )
+        setting = Setting(
+            lease=lease,
+            hold=lease + 1.0 if hold is None else hold,
+            tenant=ground.tenant,
+            environ=dict(one.split("=", 1) for one in settings),
         )
-    if verdicts is None:
-        raise SystemExit(0 if only_list else 2)
+        run = functools.partial(_list, console) if only_list else functools.partial(_play, console, tell)
+        try:
+            unsound = trio.run(_at_work, ground, setting, at_once, wanted, run)
+        except KeyboardInterrupt:
+            unsound = ""
+    if unsound:
+        raise click.ClickException(unsound)
+    if only_list:
+        return
     show(verdicts, seed, console)
     write(verdicts, seed, out)
     if page is not None:
@@ -90,42 +97,41 @@ def main(
     raise SystemExit(any(not verdict.played.holds for verdict in verdicts))
 
 
-async def _run(
-    ground: Ground,
-    setting: Setting,
-    console: Console,
-    *,
-    at_once: int,
-    wanted: list[Case],
-    scenarios: tuple[str, ...],
-    kinds: list[Kind],
-    seed: int,
-    minutes: float | None,
-    only_list: bool,
-) -> list[Verdict] | None:
-    told = 0
+@attrs.frozen
+class Wanted:
+    """What is to be played."""
 
-    def tell(verdict: Verdict) -> None:
-        nonlocal told
-        told += 1
-        played = verdict.played
-        state = "; ".join(played.broken) or ("holds" if played.struck else "not reached")
-        console.print(f"{told} {verdict.case} ({played.seconds:.1f} s): {state}", markup=False)
+    cases: list[Case]
+    """These alone, if there are any."""
+    scenarios: tuple[str, ...]
+    kinds: list[Kind]
+    seed: int
+    minutes: float | None
 
-    stop_at = trio.current_time() + minutes * 60 if minutes is not None else float("inf")
+
+Run = Callable[[Session, Wanted], Awaitable[None]]
+
+
+async def _at_work(ground: Ground, setting: Setting, at_once: int, wanted: Wanted, run: Run) -> str:
+    """Do something with a session; returns what is wrong with a scenario, if something is."""
     async with open_forge() as forge:
-        session = Session(ground, forge, setting, at_once)
         try:
-            cases = wanted or shuffled(await session.learn(scenarios, kinds), seed)
+            await run(Session(ground, forge, setting, at_once), wanted)
         except Unsound as unsound:
-            console.print(str(unsound), markup=False)
-            return None
-        if only_list:
-            for case in sorted(cases, key=str):
-                console.print(str(case), markup=False)
-            return None
-        console.print(f"{len(cases)} cases, seed {seed}")
-        return await session.play(cases, tell, stop_at=stop_at)
+            return str(unsound)
+    return ""
+
+
+async def _list(console: Console, session: Session, wanted: Wanted) -> None:
+    for case in sorted(await session.learn(wanted.scenarios, wanted.kinds), key=str):
+        console.print(str(case), markup=False)
+
+
+async def _play(console: Console, tell: Callable[[Verdict], None], session: Session, wanted: Wanted) -> None:
+    stop_at = trio.current_time() + wanted.minutes * 60 if wanted.minutes is not None else math.inf
+    cases = wanted.cases or shuffled(await session.learn(wanted.scenarios, wanted.kinds), wanted.seed)
+    console.print(f"{len(cases)} cases, seed {wanted.seed}")
+    await session.play(cases, tell, stop_at=stop_at)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from owlrunner.errors import RunAlreadyEnded
 from owlrunner.job_run import RunStatus
 from owlrunner.jobs import Jobs
 from owlrunner.trigger_request import TriggerRequest
+from tests.lab.broken import Broken
 from tests.lab.diary import Diary
 from tests.lab.faults import HOLDS, Fault
 from tests.lab.observer import Observer, Run
@@ -32,10 +33,6 @@ LOOK = 0.1
 QUIET = 0.4
 REPEAT = 0.3
 """Seconds until a client that got a 503 asks again."""
-
-
-class Broken(Exception):
-    """A promise was broken, as the sentence says."""
 
 
 @attrs.frozen
@@ -71,6 +68,8 @@ class Arena:
     jobs: Jobs
     """The operator's door, directly on the database."""
     fault: Fault | None
+    resources: contextlib.ExitStack
+    """What a scenario needs until the end of the case."""
     environ: dict[str, str] = attrs.field(factory=dict)
     """The scenario's part of the server's environment."""
     server: OwlRunner | None = None

@@ -11,6 +11,7 @@ import psycopg
 import trio
 
 from owlrunner.job_run import ACTIVE, RunStatus
+from tests.lab.broken import Broken
 
 _RUNS = """
 select r.id, r.job_type, r.status::text, r.attempt, r.error, r.result, r.progress, r.server_id,
@@ -18,6 +19,8 @@ select r.id, r.job_type, r.status::text, r.attempt, r.error, r.result, r.progres
 from job_runs r order by r.created_at, r.id
 """
 NAME = "observer"
+PATIENCE = 15.0
+"""Seconds that the observer waits for a lock."""
 
 MOVES = """
 create table lab_moves (run_id uuid, before text, after text, at timestamptz default clock_timestamp());
@@ -56,13 +59,16 @@ class Observer:
     _turn: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1))
 
     async def rows(self, statement: str, *params: object) -> list[tuple[Any, ...]]:
-        """Run one statement and return its rows."""
+        """Run one statement and return its rows. Raises Broken where somebody holds a lock on what it needs for too long."""
 
         def execute() -> list[tuple[Any, ...]]:
             cursor = self.connection.execute(statement.encode(), params or None)
             return cursor.fetchall() if cursor.description is not None else []
 
-        return await trio.to_thread.run_sync(execute, limiter=self._turn)
+        try:
+            return await trio.to_thread.run_sync(execute, limiter=self._turn)
+        except psycopg.errors.QueryCanceled:
+            raise Broken(f"somebody holds a lock for more than {PATIENCE:g} s") from None
 
     async def runs(self) -> list[Run]:
         """All of them, in the order in which they were made."""
@@ -77,7 +83,11 @@ class Observer:
 async def observing(url: str) -> AsyncIterator[Observer]:
     """An observer on a database."""
     connect = partial(
-        psycopg.connect, url, autocommit=True, application_name=NAME, options="-c statement_timeout=20s -c timezone=UTC"
+        psycopg.connect,
+        url,
+        autocommit=True,
+        application_name=NAME,
+        options=f"-c statement_timeout={PATIENCE:g}s -c timezone=UTC",
     )
     connection = await trio.to_thread.run_sync(connect)
     try:

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import attrs
 import trio
+from psycopg.conninfo import make_conninfo
 
+from owlrunner.errors import DatabaseTrouble
 from owlrunner.jobs import Jobs
 from owlrunner.storage.postgres import Database
-from tests.lab.arena import Arena, Broken, Setting
+from tests.lab.arena import Arena, Setting
 from tests.lab.books import audit, check_connections
+from tests.lab.broken import Broken
 from tests.lab.faults import Fault, Target
 from tests.lab.firing import add_schedule
 from tests.lab.ground import Ground
@@ -29,6 +32,8 @@ DEFAULTS_OFF = "".join(
 )
 """No schedule of the bundled plugins may fire while the laboratory works."""
 TAIL = 25
+LOCK_PATIENCE = "-c statement_timeout=15s"
+"""For the operator who speaks to the database directly."""
 
 
 @attrs.frozen
@@ -55,7 +60,7 @@ async def play(ground: Ground, forge: Forge, setting: Setting, scenario: Scenari
     async with contextlib.AsyncExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="owlrunner-lab-")))
         url = await opened.enter_async_context(ground.database(empty=scenario.empty))
-        db = await opened.enter_async_context(Database(url, size=2))
+        db = await opened.enter_async_context(Database(make_conninfo(url, options=LOCK_PATIENCE), size=2))
         proxy = Proxy(opener_of(url), setting.hold)
         await opened.enter_async_context(proxy.serving())
         observer = await opened.enter_async_context(observing(url))
@@ -69,6 +74,7 @@ async def play(ground: Ground, forge: Forge, setting: Setting, scenario: Scenari
             observer,
             Jobs(db, ground.catalog),
             fault,
+            opened.enter_context(contextlib.ExitStack()),
             environ=dict(scenario.environ),
         )
         await add_schedule(arena, SCHEDULE, JOB_TYPE, "skip")
@@ -93,7 +99,8 @@ async def _play(arena: Arena, scenario: Scenario) -> None:
             arena.proxy.disarm()
             if arena.server is not None and arena.server.exit_code is None:
                 await _settle(arena, scenario)
-        except Broken as broken:
+        except (Broken, DatabaseTrouble) as broken:
+            # The operator's own way in waits for locks, too.
             arena.breaks(str(broken))
         nursery.cancel_scope.cancel()
     if not scenario.empty:

@@ -5,8 +5,10 @@ from functools import partial
 
 import trio
 
+from owlrunner.errors import DatabaseTrouble
 from owlrunner.job_run import RunStatus
-from tests.lab.arena import Arena, Broken
+from tests.lab.arena import Arena
+from tests.lab.broken import Broken
 from tests.lab.dead_server import leave_behind
 from tests.lab.firing import make_due
 
@@ -27,7 +29,7 @@ async def probe(arena: Arena, slots: tuple[str, ...]) -> None:
     async def one(name: str, work: Callable[[Arena], Awaitable[None]]) -> None:
         try:
             await work(arena)
-        except Broken as broken:
+        except (Broken, DatabaseTrouble) as broken:
             arena.breaks(f"afterwards, {name}: {broken}")
 
     async with trio.open_nursery() as nursery:

@@ -1,7 +1,8 @@
 """A session: learn the statements of each scenario, make a case of each with each fault, and play them side by side."""
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
 
 import attrs
 import trio
@@ -13,6 +14,8 @@ from tests.lab.play import Played, play
 from tests.lab.proxy import BEATING
 from tests.lab.scenarios import SCENARIOS
 from tests.lab.server_process import Forge
+
+T = TypeVar("T")
 
 MOST_BEATS = 2
 """Heartbeats go on and on, and the third is like the second."""
@@ -39,7 +42,7 @@ class Session:
     setting: Setting
     at_once: int
 
-    async def learn(self, scenarios: Iterable[str], kinds: Sequence[Kind]) -> list[Case]:
+    async def learn(self, scenarios: Sequence[str], kinds: Sequence[Kind]) -> list[Case]:
         """Play each scenario without a fault, and return a case for each statement and kind. Raises Unsound."""
         learned: dict[str, list[Target]] = {name: [] for name in scenarios}
         unsound: list[str] = []
@@ -50,7 +53,7 @@ class Session:
                 unsound.extend((f"{name}: broken without any fault: {'; '.join(played.broken)}", *played.log))
             learned[name] = played.seen
 
-        await self._side_by_side([(learn_one, name) for name in learned])
+        await self._side_by_side(learn_one, scenarios)
         if unsound:
             raise Unsound("\n".join(unsound))
         return [
@@ -63,29 +66,24 @@ class Session:
 
     async def play(
         self, cases: Sequence[Case], on_verdict: Callable[[Verdict], None], *, stop_at: float = float("inf")
-    ) -> list[Verdict]:
+    ) -> None:
         """Play cases; none is begun after ``stop_at``."""
-        verdicts: list[Verdict] = []
 
         async def play_one(case: Case) -> None:
             if trio.current_time() > stop_at:
                 return
-            verdict = Verdict(
-                case, await play(self.ground, self.forge, self.setting, SCENARIOS[case.scenario], case.fault)
-            )
-            verdicts.append(verdict)
-            on_verdict(verdict)
+            played = await play(self.ground, self.forge, self.setting, SCENARIOS[case.scenario], case.fault)
+            on_verdict(Verdict(case, played))
 
-        await self._side_by_side([(play_one, case) for case in cases])
-        return verdicts
+        await self._side_by_side(play_one, cases)
 
-    async def _side_by_side(self, wanted: Iterable[tuple[Callable[..., object], object]]) -> None:
-        """Call each function with its argument, so many at once, in order."""
-        queue = iter(list(wanted))
+    async def _side_by_side(self, do: Callable[[T], Awaitable[None]], everything: Iterable[T]) -> None:
+        """Do it with each, so many at once, in order."""
+        queue = iter(everything)
 
         async def work() -> None:
-            for function, argument in queue:
-                await function(argument)  # type: ignore[misc]
+            for one in queue:
+                await do(one)
 
         async with trio.open_nursery() as nursery:
             for _ in range(self.at_once):

@@ -33,20 +33,17 @@ async def notify(arena: Arena) -> None:
         arena.breaks("a notification counts as sent, and was not")
 
 
-@scenario("mail", environ=_WANTED | {"OWLRUNNER_NOTIFICATIONS__NOTIFIERS": '["email"]'})
+@scenario("mail", "lab_system", environ=_WANTED | {"OWLRUNNER_NOTIFICATIONS__NOTIFIERS": '["email"]'})
 async def mail(arena: Arena) -> None:
     """The end of a system run is told by mail."""
-    with mail_servers() as start:
-        mailbox, port = start()
-        arena.environ |= {
-            "OWLRUNNER_MAIL__HOST": "127.0.0.1",
-            "OWLRUNNER_MAIL__PORT": str(port),
-            "OWLRUNNER_MAIL__SECURITY": "none",
-        }
-        await arena.begin()
-        await arena.expect(await arena.trigger("lab_system"), RunStatus.COMPLETED)
-        await _until_sent(arena)
-        if not mailbox.got:
-            arena.breaks("a notification counts as sent, and no mail came")
-        # While somebody takes the mails.
-        await arena.stop_server()
+    mailbox, port = arena.resources.enter_context(mail_servers())()
+    arena.environ |= {
+        "OWLRUNNER_MAIL__HOST": "127.0.0.1",
+        "OWLRUNNER_MAIL__PORT": str(port),
+        "OWLRUNNER_MAIL__SECURITY": "none",
+    }
+    await arena.begin()
+    await arena.expect(await arena.trigger("lab_system"), RunStatus.COMPLETED)
+    await _until_sent(arena)
+    if not mailbox.got:
+        arena.breaks("a notification counts as sent, and no mail came")

@@ -3,7 +3,8 @@
 from uuid import UUID
 
 from owlrunner.job_run import RunStatus
-from tests.lab.arena import Arena, Broken, lost_its_lease
+from tests.lab.arena import Arena, lost_its_lease
+from tests.lab.broken import Broken
 from tests.lab.firing import Fire, add_schedule, fire_of, make_due
 from tests.lab.scenarios.registry import scenario
 from tests.lab.scenarios.runs import LONG

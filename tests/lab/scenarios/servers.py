@@ -7,7 +7,8 @@ import trio
 
 from owlrunner.job_run import RunStatus
 from owlrunner.storage.migrations import wanted_migrations
-from tests.lab.arena import PATIENCE, START_PATIENCE, Arena, Broken
+from tests.lab.arena import PATIENCE, START_PATIENCE, Arena
+from tests.lab.broken import Broken
 from tests.lab.dead_server import leave_behind
 from tests.lab.scenarios.registry import scenario
 from tests.lab.scenarios.runs import LONG
