@@ -11,6 +11,8 @@ from tests.lab.observer import Run
 
 MOST_CONNECTIONS = 20
 """A server's own at rest: the API's ten, the runtime's six, and some to spare."""
+WANTED = "select from notification_rules where alert_email <> '' and 'diary' = any(notifiers)"
+"""Whether the diary's notifier is to tell somebody of system runs."""
 
 
 async def audit(arena: Arena) -> None:
@@ -69,15 +71,18 @@ async def _check_moves(arena: Arena) -> None:
 
 
 async def _check_notifications(arena: Arena) -> None:
-    """Where the diary's notifier is to tell somebody, it was told of each system run that has ended."""
-    if not await arena.observer.rows(
-        "select from notification_rules where alert_email <> '' and 'diary' = any(notifiers)"
-    ):
+    """Where the diary's notifier is to tell somebody, each end of a system run was told, or is still to be."""
+    if not await arena.observer.rows(WANTED):
         return
+    statuses = dict(await arena.observer.rows("select run_id, status::text from notifications"))
     told = set(arena.diary.notified)
     for run in await arena.observer.runs():
-        if not run.is_active and run.id not in told and run.job_type != "lab_project":
-            arena.breaks("nobody was told of a run's end")
+        if run.is_active or run.job_type == "lab_project":
+            continue
+        if run.id not in statuses:
+            arena.breaks("a run has ended, and nobody is to be told")
+        elif statuses[run.id] == "given_up" or (statuses[run.id] == "sent" and run.id not in told):
+            arena.breaks(f"a notification is {statuses[run.id]}, and was never sent")
 
 
 async def check_connections(arena: Arena) -> None:

@@ -1,6 +1,7 @@
 """One connection through the proxy, and what a fault does to it."""
 
 import contextlib
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 import attrs
@@ -34,8 +35,8 @@ class Link:
     _statements: wire.Statements = attrs.field(factory=wire.Statements)
     _answers: wire.Framing = attrs.field(factory=wire.Framing)
     _previous: str = "nothing"
-    _fate: Kind | None = None
-    """What is to become of the answer that comes next."""
+    _fates: deque[Kind | None] = attrs.field(factory=lambda: deque([None]))
+    """What is to become of the answers that are still to come, in order; that to the startup is the first."""
     _held: bytearray = attrs.field(factory=bytearray)
 
     async def carry(self, requests: wire.Framing) -> None:
@@ -74,6 +75,7 @@ class Link:
     async def _carry_statement(self, statement: wire.Statement) -> None:
         name = name_of(statement, self._previous)
         self._previous = name
+        fate = None
         match self.on_statement(self, name):
             case None:
                 pass
@@ -85,8 +87,9 @@ class Link:
             case Kind.DELAY:
                 # Shielded from nothing: where the client hangs up meanwhile, the statement is on its way all the same.
                 await trio.sleep(self.hold)
-            case fate:
-                self._fate = fate
+            case kind:
+                fate = kind
+        self._fates.append(fate)
         await self.server.send_all(statement.raw)
 
     async def _carry_answers(self) -> None:
@@ -97,21 +100,22 @@ class Link:
             for message in self._answers.feed(bytes(data)):
                 if message.kind == wire.BACKEND_KEY_DATA:
                     self.backend = wire.backend_pid(message)
-                if self._fate is None:
+                fate = self._fates[0] if self._fates else None
+                if fate is None:
                     passed += message.raw
-                    continue
-                self._held += message.raw
-                if message.kind == wire.READY_FOR_QUERY:
-                    passed += await self._decide()
+                else:
+                    self._held += message.raw
+                if message.kind == wire.READY_FOR_QUERY and self._fates:
+                    self._fates.popleft()
+                    passed += await self._decide(fate)
             if passed:
                 await self.client.send_all(passed)
 
-    async def _decide(self) -> bytes:
-        """What is passed on of an answer that has come to its end."""
-        fate, self._fate = self._fate, None
+    async def _decide(self, fate: Kind | None) -> bytes:
+        """What is passed on of what was held of an answer, when it has come to its end."""
         answer = bytes(self._held)
         self._held.clear()
-        if fate is Kind.SWALLOW:
+        if fate is None or fate is Kind.SWALLOW:
             return b""
         if fate is not Kind.CUT_AFTER:
             await trio.sleep(self.hold)
