@@ -18,9 +18,9 @@ from owlrunner.jobs import Jobs
 from owlrunner.trigger_request import TriggerRequest
 from tests.lab.broken import Broken
 from tests.lab.diary import Diary
-from tests.lab.faults import HOLDS, Fault
+from tests.lab.faults import HOLDS, Fault, Kind
 from tests.lab.observer import Observer, Run
-from tests.lab.proxy import Proxy
+from tests.lab.proxy import BEATING, Proxy
 from tests.lab.server_process import Forge, OwlRunner
 
 OPERATOR = OperatorActor()
@@ -109,7 +109,7 @@ class Arena:
             "OWLRUNNER_SERVER__LEASE": f"{self.setting.lease:g}",
             "OWLRUNNER_SERVER__SHUTDOWN_GRACE": f"{GRACE:g}",
             "OWLRUNNER_SERVER__SCHEDULES": str(self.folder / "schedules.toml"),
-            "OWLRUNNER_DATABASE__CONNECT_TIMEOUT": "2",
+            "OWLRUNNER_DATABASE__CONNECT_TIMEOUT": f"{self.setting.lease:g}",
         }
         process = await self.forge.start(
             command, self.folder, name, url, every | self.setting.environ | self.environ | environ
@@ -136,6 +136,13 @@ class Arena:
         await self.start_server()
         await self.proxy.quiet(QUIET)
         self.proxy.arm(self.fault)
+
+    async def outlast_lease(self) -> None:
+        """Where a heartbeat may have been struck, let the lease end that was there before: it must have been renewed."""
+        if self.fault is None or self.proxy.struck_at is None:
+            return
+        if self.fault.target.connection in BEATING or self.fault.kind is Kind.HALF_OPEN:
+            await trio.sleep_until(self.proxy.struck_at + self.setting.lease + 1.0)
 
     async def trigger(self, job_type: str, **fields: Any) -> UUID:
         """Trigger a run directly, so that no fault is in the way."""

@@ -1,9 +1,16 @@
-"""Wait until the outbox is empty."""
+"""What is to be told of runs that have ended."""
 
 from tests.lab.arena import Arena
 
 SEND_TIMEOUT = 1.0
 """Seconds that one try to send may take."""
+
+
+async def want_to_be_told(arena: Arena) -> None:
+    """From now on the diary's notifier is to tell of system runs, unless somebody else is."""
+    await arena.observer.rows(
+        "update notification_rules set alert_email = 'owner@example.com', notifiers = '{diary}' where alert_email = ''"
+    )
 
 
 async def until_sent(arena: Arena) -> None:

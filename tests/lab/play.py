@@ -18,7 +18,7 @@ from tests.lab.faults import Fault, Target
 from tests.lab.firing import add_schedule
 from tests.lab.ground import Ground
 from tests.lab.observer import observing
-from tests.lab.outbox import until_sent
+from tests.lab.outbox import until_sent, want_to_be_told
 from tests.lab.probe import JOB_TYPE, SCHEDULE, probe
 from tests.lab.proxy import Proxy, opener_of
 from tests.lab.scenarios import Scenario
@@ -110,6 +110,8 @@ async def _play(arena: Arena, scenario: Scenario) -> None:
 
 async def _settle(arena: Arena, scenario: Scenario) -> None:
     """Everything must be as before: slots are free, runs are executed, connections are clean, the server stops when told."""
+    await arena.outlast_lease()
+    await want_to_be_told(arena)
     await probe(arena, scenario.slots)
     await until_sent(arena)
     await check_connections(arena)

@@ -1,19 +1,23 @@
 """The proxy does to a statement what the kind of a fault says, and to nothing else."""
 
+import functools
 from collections.abc import AsyncIterator
+from typing import TypeAlias
 
 import psycopg
 import pytest
 import trio
+from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from owlrunner.storage.connection import TrioConnection
+from owlrunner.storage.postgres import query
 from tests.lab.faults import ANY, Case, Fault, Kind, Target
 from tests.lab.proxy import Proxy, opener_of
 
 HOLD = 0.3
-PATIENCE = 1.5
+PATIENCE = 1.0
 """Seconds that the client waits for an answer; longer than anything is held back."""
+Client: TypeAlias = psycopg.Connection[tuple[object, ...]]
 INSERT = "insert into struck values (1)"
 NAME = "insert-into-struck-values-1"
 
@@ -28,22 +32,27 @@ async def proxy(database_url: str) -> AsyncIterator[Proxy]:
         yield proxy
 
 
-async def connected(proxy: Proxy, database_url: str) -> TrioConnection:
+async def connected(proxy: Proxy, database_url: str) -> Client:
     """A connection through the proxy."""
     url = make_conninfo("", **conninfo_to_dict(database_url) | {"host": "127.0.0.1", "port": proxy.port})
-    return await TrioConnection.connect(url, application_name="owlrunner api", autocommit=True)
+    connect = functools.partial(psycopg.connect, url, application_name="owlrunner api", autocommit=True)
+    return await trio.to_thread.run_sync(connect)
 
 
-async def ending(connection: TrioConnection, statement: str = INSERT) -> str:
+async def ending(connection: Client, statement: str = INSERT) -> str:
     """How a statement ends for a client that does not wait for ever."""
-    try:
-        with trio.fail_after(PATIENCE):
-            await connection.execute(statement.encode())
-    except psycopg.OperationalError:
-        return "cut"
-    except trio.TooSlowError:
-        return "no answer"
-    return "answer"
+    libpq = connection.pgconn
+    libpq.send_query(statement.encode())
+    with trio.move_on_after(PATIENCE):
+        while libpq.is_busy():
+            await trio.lowlevel.wait_readable(libpq.socket)
+            try:
+                libpq.consume_input()
+            except psycopg.OperationalError:
+                return "cut"
+        statuses = [result.status for result in iter(libpq.get_result, None)]
+        return "answer" if pq.ExecStatus.FATAL_ERROR not in statuses else "cut"
+    return "no answer"
 
 
 def rows(database_url: str) -> int:
@@ -76,8 +85,8 @@ async def test_each_kind_of_fault(proxy: Proxy, database_url: str, kind: Kind, e
     assert rows(database_url) == 2 + executed
     other = await connected(proxy, database_url)
     assert await ending(other) == "answer", "new connections work"
-    connection.hang_up()
-    other.hang_up()
+    connection.close()
+    other.close()
 
 
 async def test_half_open_silences_whoever_is_there(proxy: Proxy, database_url: str) -> None:
@@ -86,8 +95,8 @@ async def test_half_open_silences_whoever_is_there(proxy: Proxy, database_url: s
     proxy.arm(Fault(Target(ANY, NAME, 1), Kind.HALF_OPEN))
     assert await ending(struck) == "no answer"
     assert await ending(other, "select 1") == "no answer"
-    struck.hang_up()
-    other.hang_up()
+    struck.close()
+    other.close()
     await trio.testing.wait_all_tasks_blocked(0.05)
     with psycopg.connect(database_url) as connection:
         alive = connection.execute("select pid from pg_stat_activity where pid = any(%s)", [proxy.stranded]).fetchall()
@@ -95,15 +104,18 @@ async def test_half_open_silences_whoever_is_there(proxy: Proxy, database_url: s
 
 
 async def test_statements_are_called_by_their_files(proxy: Proxy, database_url: str) -> None:
-    """A query of ours is named after its file; the end of a transaction after what was done last in it."""
-    async with await connected(proxy, database_url) as connection:
-        proxy.arm(None)
-        async with connection.transaction():
-            await connection.execute("select count(*) as n from job_runs /* not in a file */")
-            await connection.execute("select exists (select from job_runs where id = %(id)s)", {"id": None})
-    names = [(target.connection, target.statement, target.number) for target in proxy.seen]
-    assert names[0] == ("api", "begin", 1)
-    assert names[-1][1].startswith("commit-after-select-exists")
+    """A query of ours is named after its file, the end of a transaction after what was done last in it."""
+    connection = await connected(proxy, database_url)
+    proxy.arm(None)
+    for statement in ("begin", query("migrations/applied").decode(), "select 1", "commit"):
+        assert await ending(connection, statement) == "answer"
+    connection.close()
+    assert [str(target) for target in proxy.seen] == [
+        "api/begin:1",
+        "api/migrations.applied:1",
+        "api/select-1:1",
+        "api/commit-after-select-1:1",
+    ]
 
 
 def test_a_case_is_read_as_it_is_written() -> None:

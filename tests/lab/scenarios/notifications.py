@@ -14,11 +14,18 @@ _WANTED = {
 }
 
 
+async def _is_wanted(arena: Arena) -> None:
+    """The run that has ended left something to be sent."""
+    if not await arena.observer.rows("select from notifications"):
+        arena.breaks("a run has ended, and nobody is to be told")
+
+
 @scenario("notification", "lab_system", environ=_WANTED | {"OWLRUNNER_NOTIFICATIONS__NOTIFIERS": '["diary"]'})
 async def notify(arena: Arena) -> None:
     """The end of a system run is told by a notifier."""
     await arena.begin()
     await arena.expect(await arena.trigger("lab_system"), RunStatus.COMPLETED)
+    await _is_wanted(arena)
     await until_sent(arena)
 
 
@@ -33,6 +40,7 @@ async def mail(arena: Arena) -> None:
     }
     await arena.begin()
     await arena.expect(await arena.trigger("lab_system"), RunStatus.COMPLETED)
+    await _is_wanted(arena)
     await until_sent(arena)
     if not mailbox.got:
         arena.breaks("a notification counts as sent, and no mail came")

@@ -51,6 +51,8 @@ async def rival(arena: Arena) -> None:
     arena.proxy.arm(arena.fault)
     # Where the server loses its lease, the other one begins anew.
     await arena.expect(run_id, RunStatus.COMPLETED, nominal=2 * seconds)
+    # From here on there is nobody who would do the server's work.
+    await other.kill()
 
 
 @scenario("shutdown")
