@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import attrs
-import httpx
 import trio
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -31,8 +30,6 @@ START_PATIENCE = 20.0
 GRACE = 1.0
 LOOK = 0.1
 QUIET = 0.4
-REPEAT = 0.3
-"""Seconds until a client that got a 503 asks again."""
 
 
 @attrs.frozen
@@ -155,56 +152,13 @@ class Arena:
         """Trigger ``lab_project`` directly."""
         return await self.trigger("lab_project", project_id=str(self.setting.tenant.project_id), **fields)
 
-    async def trigger_over_http(self, **fields: Any) -> UUID:
-        """Trigger ``lab_project`` at the server under test; where the answer to a first try was lost, meet what that has made."""
-        tenant = self.setting.tenant
-        body = {"job_type": "lab_project", "project_id": str(tenant.project_id), **fields}
-        response = await self.post(f"/v1/teams/{tenant.team_id}/jobs/trigger", body)
-        answer = response.json()
-        if response.status_code == 409:
-            return UUID(answer["existing_run_id"])
-        if response.status_code != 201:
-            raise Broken(f"the trigger was answered {response.status_code}: {response.text}")
-        run_id = UUID(answer["job_run"]["id"])
-        self.acknowledged.add(run_id)
-        return run_id
-
-    async def cancel_over_http(self, run_id: UUID) -> None:
-        """Ask the server under test for a cancel."""
-        response = await self.post(f"/v1/jobs/{run_id}/cancel")
-        if response.status_code == 200:
-            self.cancelled.add(run_id)
-
     async def cancel(self, run_id: UUID) -> None:
         """Ask for a cancel directly, unless the run has ended."""
         with contextlib.suppress(RunAlreadyEnded):
             await self.jobs.cancel(OPERATOR, run_id)
             self.cancelled.add(run_id)
 
-    async def post(self, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
-        """Ask the server under test as a patient client does: again after each 503, for as long as it may take to be well."""
-        started = trio.current_time()
-        while True:
-            response = await self._post_once(path, body)
-            if response.status_code != 503 or trio.current_time() > self._limit(started):
-                break
-            await trio.sleep(REPEAT)
-        if response.status_code >= 500:
-            raise Broken(f"POST {path} was answered {response.status_code}")
-        return response
-
-    async def _post_once(self, path: str, body: dict[str, Any] | None) -> httpx.Response:
-        headers = {"authorization": f"Bearer {self.setting.tenant.key}"}
-        async with httpx.AsyncClient(verify=False, timeout=None, trust_env=False, headers=headers) as client:  # noqa: S113, S501 - the limit is ours
-            with trio.move_on_after(self.bound):
-                try:
-                    return await client.post(self.url + path, json=body or {})
-                except httpx.TransportError as error:
-                    self.check_alive()
-                    raise Broken(f"POST {path} failed: {error!r}") from error
-        raise Broken(f"POST {path} was not answered within {self.bound:g} s")
-
-    def _limit(self, started: float, nominal: float = 0.0) -> float:
+    def limit(self, started: float, nominal: float = 0.0) -> float:
         """Until when something that has begun then must have come about."""
         return max(started, self.proxy.struck_at or started) + nominal + self.bound
 
@@ -227,7 +181,7 @@ class Arena:
         while not await holds():
             if alive:
                 self.check_alive()
-            if trio.current_time() > self._limit(started, nominal):
+            if trio.current_time() > self.limit(started, nominal):
                 raise Broken(f"{what}: not within {nominal + self.bound:g} s")
             await trio.sleep(LOOK)
 

@@ -11,6 +11,7 @@ from tests.lab.arena import Arena
 from tests.lab.broken import Broken
 from tests.lab.dead_server import leave_behind
 from tests.lab.firing import make_due
+from tests.lab.http_client import cancel_over_http, trigger_over_http
 
 SCHEDULE = "probe"
 JOB_TYPE = "lab_probed"
@@ -54,7 +55,7 @@ async def _recovers(arena: Arena) -> None:
 
 
 async def _cancels(arena: Arena) -> None:
-    run_id = await arena.trigger_over_http(params={"seconds": LONG})
+    run_id = await trigger_over_http(arena, params={"seconds": LONG})
     await arena.until_executed(run_id)
-    await arena.cancel_over_http(run_id)
+    await cancel_over_http(arena, run_id)
     await arena.expect(run_id, RunStatus.CANCELLED, nominal=1.0)

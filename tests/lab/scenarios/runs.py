@@ -2,6 +2,7 @@
 
 from owlrunner.job_run import RunStatus
 from tests.lab.arena import Arena, lost_its_lease
+from tests.lab.http_client import cancel_over_http, trigger_over_http
 from tests.lab.scenarios.registry import scenario
 
 STEPS = 5
@@ -12,7 +13,7 @@ LONG = 3600.0
 async def trigger(arena: Arena) -> None:
     """A run that is triggered over HTTP is there, and is executed; a client that was told 503 asks again."""
     await arena.begin()
-    run_id = await arena.trigger_over_http()
+    run_id = await trigger_over_http(arena)
     await arena.expect(run_id, RunStatus.COMPLETED)
 
 
@@ -73,7 +74,7 @@ async def cancel(arena: Arena) -> None:
     await arena.begin()
     run_id = await arena.trigger_for_project(params={"seconds": LONG})
     await arena.until_executed(run_id)
-    await arena.cancel_over_http(run_id)
+    await cancel_over_http(arena, run_id)
     await arena.expect(run_id, RunStatus.CANCELLED)
 
 
@@ -82,7 +83,7 @@ async def cancel_pending(arena: Arena) -> None:
     """A run that waits is cancelled at once, and never executed."""
     await arena.begin()
     run_id = await arena.trigger_for_project(run_at="1h")
-    await arena.cancel_over_http(run_id)
+    await cancel_over_http(arena, run_id)
     await arena.expect(run_id, RunStatus.CANCELLED)
     if arena.diary.of(run_id):
         arena.breaks("a run that was cancelled while it waited was executed")
