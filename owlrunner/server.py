@@ -8,7 +8,6 @@ import contextlib
 import functools
 import logging
 import os
-import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from uuid import UUID, uuid4
@@ -25,6 +24,7 @@ from owlrunner.forked_children import closed_in_children, default_signals_in_chi
 from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
 from owlrunner.plugins import Catalog
+from owlrunner.process_signals import Hangups, noted_hangups
 from owlrunner.runtime.loops import Loops
 from owlrunner.runtime.run_logs import caught_run_logs
 from owlrunner.runtime.scheduler import Scheduler
@@ -114,6 +114,7 @@ async def run_server(
         # Bound first, listening last: a port that is taken must be found out before this server supersedes the one that has it.
         port = opened.enter_context(_bound(config.web)) if config.web.enabled else None
         opened.enter_context(default_signals_in_children())
+        hangups = opened.enter_context(noted_hangups())
         url = await opened.enter_async_context(open_database_url(config))
         api_db = await opened.enter_async_context(open_database(config, url, config.database.pool_size, "api"))
         db = await opened.enter_async_context(_open_runtime_database(config, url))
@@ -146,7 +147,7 @@ async def run_server(
                         web_url = await intake.start(_serve_web, config, app, port, stop)
                     claiming = await intake.start(loops.claim, runs)
                     firing = await intake.start(loops.fire)
-                    reloading = await intake.start(_reload_on_hangup, config, catalog, loops.scheduler)
+                    reloading = await intake.start(_reload_on_hangup, config, catalog, loops.scheduler, hangups)
                     server_id = loops.heartbeat.server_id
                     logger.info("server %s is ready%s", server_id, f" at {web_url}" if web_url else "")
                     task_status.started(Started(web_url, url, server_id))
@@ -219,12 +220,18 @@ def _schedules(config: Config, catalog: Catalog) -> list[Schedule]:
 
 
 async def _reload_on_hangup(
-    config: Config, catalog: Catalog, scheduler: Scheduler, *, task_status: trio.TaskStatus[trio.CancelScope]
+    config: Config,
+    catalog: Catalog,
+    scheduler: Scheduler,
+    hangups: Hangups,
+    *,
+    task_status: trio.TaskStatus[trio.CancelScope],
 ) -> None:
     """Read the file of schedules again at each SIGHUP; a bad one changes nothing and says why."""
-    with trio.CancelScope() as reloading, trio.open_signal_receiver(signal.SIGHUP) as hangups:
+    with trio.CancelScope() as reloading:
         task_status.started(reloading)
-        async for _ in hangups:
+        while True:
+            await hangups.next()
             try:
                 wanted = _schedules(config, catalog)
                 await scheduler.replace(wanted, owns_file=config.server.schedules is not None)

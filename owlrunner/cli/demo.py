@@ -12,7 +12,7 @@ from owlrunner.cli.local import find_modules
 from owlrunner.cli.log_output import set_up_logging
 from owlrunner.cli.printing import print_json_line, say
 from owlrunner.demo.show import SYNC_SECONDS, DemoOptions, Ready, run_demo
-from owlrunner.stop_signals import stopped_by_signals
+from owlrunner.process_signals import stopped_by_signals
 
 
 @click.command()

@@ -9,8 +9,8 @@ from owlrunner.cli.log_output import set_up_logging
 from owlrunner.cli.options import Shared, config_option, pass_shared
 from owlrunner.config import Config
 from owlrunner.plugins import Catalog
+from owlrunner.process_signals import stopped_by_signals
 from owlrunner.server import run_server
-from owlrunner.stop_signals import stopped_by_signals
 
 
 @click.command()

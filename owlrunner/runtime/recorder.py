@@ -269,10 +269,10 @@ class Recorder:
             await self._finish(session, batch)
 
     async def _finish(self, session: Session, batch: Sequence[_Ended]) -> None:
-        lost = await attempts.finish(
-            session, batch[0].server_id, [one.finished for one in batch], ring=any(one.is_limited for one in batch)
-        )
-        if any(one.finished.outcome.status is RunStatus.PENDING or one.is_limited for one in batch):
+        # Whoever has room may go on with a run that goes back, or with the next one of a job type with a limit.
+        ring = any(one.finished.outcome.status is RunStatus.PENDING or one.is_limited for one in batch)
+        lost = await attempts.finish(session, batch[0].server_id, [one.finished for one in batch], ring=ring)
+        if ring:
             self._on_requeued()
         self._on_ended()
         for one in batch if lost else ():

@@ -52,6 +52,8 @@ async def keep_recovering(
             await _report_stranded(db, interval)
         except DatabaseTrouble as error:
             logger.warning("cannot look for dead servers: %s", error)
+            # Runs may have gone back to pending all the same.
+            on_requeued()
         else:
             on_round(interval)
         with trio.move_on_after(interval):

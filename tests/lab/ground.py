@@ -13,10 +13,10 @@ from owlrunner.plugins import Catalog, load_catalog
 from owlrunner.storage.embedded import prepare_cluster
 from owlrunner.storage.migrations import migrate, wanted_migrations
 from owlrunner.storage.postgres import Database
-from tests.conftest import folder_for_postgres, new_template
 from tests.lab import lab_jobs, limited_jobs
 from tests.lab.arena import Tenant
 from tests.lab.observer import MOVES
+from tests.postgres import folder_for_postgres, new_template
 
 TEMPLATE = "lab_template"
 EMPTY = "template0"

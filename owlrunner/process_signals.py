@@ -1,4 +1,4 @@
-"""Turn SIGTERM and SIGINT into an orderly stop, and the second one into the end of the process."""
+"""Turn signals into events: SIGTERM and SIGINT stop, the second one ends the process, SIGHUP reloads."""
 
 import os
 import signal
@@ -37,3 +37,35 @@ def stopped_by_signals(stop: trio.Event) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class Hangups:
+    """SIGHUPs that have arrived; several that nobody has waited for yet are one."""
+
+    def __init__(self) -> None:
+        self._arrived = trio.Event()
+
+    async def next(self) -> None:
+        """Wait for one."""
+        await self._arrived.wait()
+        self._arrived = trio.Event()
+
+    def note(self) -> None:
+        """Note that one has arrived."""
+        self._arrived.set()
+
+
+@contextmanager
+def noted_hangups() -> Iterator[Hangups]:
+    """Note each SIGHUP as long as the block lasts, whether or not anybody waits for it.
+
+    Trio's own receiver delivers what was not read to the handler before, which ends the process: a server that stops would be killed
+    by the last reload.
+    """
+    token = trio.lowlevel.current_trio_token()
+    hangups = Hangups()
+    before = signal.signal(signal.SIGHUP, lambda *_: token.run_sync_soon(hangups.note, idempotent=True))
+    try:
+        yield hangups
+    finally:
+        signal.signal(signal.SIGHUP, before)
