@@ -4,9 +4,10 @@ from owlrunner.context import Connection, JobContext
 from owlrunner.errors import OwlRunnerError, Undeliverable
 from owlrunner.hookspecs import Migrations, Settings, hookimpl
 from owlrunner.job_run import Progress
-from owlrunner.job_type import AnyJobType, JobType, Retry, Scope, job_type
+from owlrunner.job_type import AnyJobType, JobType, Scope, job_type
 from owlrunner.notification import MailSender, Notification, Notifier
 from owlrunner.proxies import proxy_for
+from owlrunner.retry import Retry
 
 __all__ = [
     "AnyJobType",

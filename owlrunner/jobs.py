@@ -23,8 +23,9 @@ from owlrunner.errors import (
 from owlrunner.job_run import JobRun, RunStatus
 from owlrunner.job_type import AnyJobType, Scope
 from owlrunner.plugins import Catalog
-from owlrunner.storage import job_runs, overview
-from owlrunner.storage.job_runs import Cursor, EarlierAttempt, Filters, LogFilter, NewRun, ProgressAt, StoredLogLine
+from owlrunner.storage import job_runs, new_runs, overview
+from owlrunner.storage.job_runs import Cursor, EarlierAttempt, Filters, LogFilter, ProgressAt, StoredLogLine
+from owlrunner.storage.new_runs import NewRun
 from owlrunner.storage.overview import Activity, Count, StoredNotification, Typical
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.seen_runs import SeenRun, see
@@ -98,7 +99,7 @@ class Jobs:
         RunAlreadyActive with the id of the run that holds the slot.
         """
         _require_writer(actor, team_id)
-        answer = await job_runs.insert_pending(self.db, self._new_run(actor, team_id, wanted), actor)
+        answer = await new_runs.insert_pending(self.db, self._new_run(actor, team_id, wanted), actor)
         if answer is None:
             raise NotFound(NO_PROJECT)
         if isinstance(answer, UUID):
@@ -136,7 +137,7 @@ class Jobs:
                     continue
             runs.append(run)
             numbers.append(number)
-        told = await job_runs.insert_many(self.db, team_id, runs, actor) if runs else []
+        told = await new_runs.insert_many(self.db, team_id, runs, actor) if runs else []
         for number, answer in zip(numbers, told, strict=True):
             if answer is not None:
                 created, run_id = answer

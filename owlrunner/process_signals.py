@@ -59,8 +59,8 @@ class Hangups:
 def noted_hangups() -> Iterator[Hangups]:
     """Note each SIGHUP as long as the block lasts, whether or not anybody waits for it.
 
-    Trio's own receiver delivers what was not read to the handler before, which ends the process: a server that stops would be killed
-    by the last reload.
+    Trio's own receiver hands what was not read to the handler before, which ends the process: the last reload would kill a server
+    that stops.
     """
     token = trio.lowlevel.current_trio_token()
     hangups = Hangups()

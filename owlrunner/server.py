@@ -41,6 +41,8 @@ from owlrunner.web.app import Application, build_app
 from owlrunner.web.streams import Streams
 
 SHORTEST_ANSWER_TIMEOUT = 1.0
+API_ANSWER_TIMEOUT = 5.0
+"""Seconds for a statement of a request, or of a command: somebody is waiting, and may have to wait for it twice."""
 RUNTIME_CONNECTIONS = 4
 """The pool of the runtime's loops, apart from the API's: a crowd of requests must not keep outcomes from being written."""
 
@@ -69,8 +71,10 @@ async def open_database_url(config: Config) -> AsyncIterator[str]:
 @contextlib.asynccontextmanager
 async def open_database(config: Config, url: str, size: int, name: str = "") -> AsyncIterator[Database]:
     """A pool on ``url``; behind a pooler in transaction mode (``wakeups = "poll"``) without prepared statements."""
-    prepare, patience = config.server.wakeups == "listen", config.database.connect_timeout
-    async with Database(url, size=size, name=name, connect_timeout=patience, prepare=prepare) as db:
+    prepare, patience = config.server.wakeups == "listen", min(config.database.connect_timeout, API_ANSWER_TIMEOUT)
+    async with Database(
+        url, size=size, name=name, connect_timeout=patience, answer_within=API_ANSWER_TIMEOUT, prepare=prepare
+    ) as db:
         yield db
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import owlrunner
 from owlrunner.errors import InvalidParams, PluginError
-from owlrunner.job_type import Retry, Scope
+from owlrunner.job_type import Scope
+from owlrunner.retry import Retry
 
 
 @attrs.frozen

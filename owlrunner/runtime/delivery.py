@@ -14,8 +14,9 @@ import trio
 
 from owlrunner.config import NotificationsConfig
 from owlrunner.errors import DatabaseTrouble, Undeliverable
-from owlrunner.job_type import AnyJobType, Retry
+from owlrunner.job_type import AnyJobType
 from owlrunner.notification import Notification, Notifier
+from owlrunner.retry import Retry
 from owlrunner.runtime.execution import describe, is_being_torn_down, unwrapped
 from owlrunner.runtime.trio_guard import close_abandoned_nurseries, open_nurseries
 from owlrunner.storage import notifications

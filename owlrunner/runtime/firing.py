@@ -15,8 +15,8 @@ import attrs
 from owlrunner.actor import ScheduleActor
 from owlrunner.job_type import AnyJobType
 from owlrunner.schedule import DueFire, FireOutcome, Schedule, due_fires, start_delay
-from owlrunner.storage import job_runs, schedules
-from owlrunner.storage.job_runs import NewRun
+from owlrunner.storage import new_runs, schedules
+from owlrunner.storage.new_runs import NewRun
 from owlrunner.storage.postgres import Session
 from owlrunner.storage.schedules import Fire, Locked
 
@@ -154,6 +154,6 @@ async def _trigger(session: Session, deployed: Deployed, time: datetime) -> tupl
         schedule=schedule.name,
         fire_time=time,
     )
-    answer = await job_runs.insert_pending(session, new, ACTOR)
+    answer = await new_runs.insert_pending(session, new, ACTOR)
     assert answer is not None  # noqa: S101 - only a run with a project can miss it
     return (False, answer) if isinstance(answer, UUID) else (True, answer.id)

@@ -21,16 +21,15 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from types import FrameType
 from uuid import UUID, uuid4
 
 import attrs
 import trio
 
 from owlrunner.errors import DatabaseTrouble, Superseded
-from owlrunner.runtime import execution
-from owlrunner.runtime.execution import Attempt, Cut
+from owlrunner.runtime.execution import Cut
 from owlrunner.runtime.held_runs import HeldRuns
+from owlrunner.runtime.stalls import STALL_WORTH_TELLING, Stall
 from owlrunner.storage import job_runs, servers
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.servers import BlockingHeartbeat, Registration
@@ -39,8 +38,6 @@ LOOK_INTERVAL = 0.5
 """Seconds between two looks of the thread at the loop, and of the loop at the thread; less where the lease is short."""
 LOST_AFTER = 0.9
 """Share of a lease without an answered beat after which the registration counts as lost."""
-STALL_WORTH_TELLING = 2.0
-"""Seconds without a sign of life after which a blocked loop is told in the log."""
 JOIN_PATIENCE = 3.0
 """Seconds that the thread gets to end; it may be waiting for a database that does not answer."""
 STALLED_EXIT_CODE = 70
@@ -207,7 +204,7 @@ class _Beat:
         # Taken before each beat is sent: the database's lease ends no earlier than this plus the lease.
         self._renewed = _now()
         self._failing = False
-        self._stall: _Stall | None = None
+        self._stall: Stall | None = None
 
     @property
     def age(self) -> float:
@@ -252,7 +249,7 @@ class _Beat:
                 self._stall = None
             return silent_for
         if self._stall is None:
-            self._stall = _Stall(self.loop_seen)
+            self._stall = Stall(self.loop_seen)
         if silent_for >= self._stall.tell_at:
             self._stall.tell(sys._current_frames().get(self._loop_thread))  # noqa: SLF001 - the documented way to see another thread's stack
         if silent_for >= self._stall_limit:
@@ -274,40 +271,3 @@ class _Beat:
             os._exit(STALLED_EXIT_CODE)
 
     _stall_told = False
-
-
-class _Stall:
-    """One time during which the loop showed no life."""
-
-    def __init__(self, since: float) -> None:
-        self._since = since
-        self.tell_at = STALL_WORTH_TELLING
-        self._who = "something"
-
-    def tell(self, frame: FrameType | None) -> None:
-        """Say who blocks the loop, where, and for how long by now."""
-        duration = time.monotonic() - self._since
-        self.tell_at = duration * 2
-        attempt, place = _culprit(frame)
-        self._who = (
-            f"job type {attempt.job_type.name} (run {attempt.ctx.run_id})" if attempt is not None else "something"
-        )
-        advice = "use trio.to_thread.run_sync for blocking calls"
-        message = f"{self._who} has been blocking the event loop for {duration:.1f} s at {place}; {advice}"
-        logger.warning("%s", message)
-        if attempt is not None:
-            attempt.ctx.store_log_line("warning", __name__, message)
-
-    def over(self) -> None:
-        """Say that it has ended."""
-        logger.warning("%s blocked the event loop for %.1f s", self._who, time.monotonic() - self._since)
-
-
-def _culprit(frame: FrameType | None) -> tuple[Attempt | None, str]:
-    """The attempt whose handler is on the loop's stack, and the innermost file and line of Python code."""
-    place = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "an unknown place"
-    while frame is not None:
-        if frame.f_code is execution.execute.__code__:
-            return frame.f_locals.get("attempt"), place
-        frame = frame.f_back
-    return None, place

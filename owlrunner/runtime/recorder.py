@@ -13,18 +13,24 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
-import msgspec
 import trio
 
 from owlrunner.context import JobContext
-from owlrunner.decoding import storable_json, storable_text, unstorable_number
 from owlrunner.errors import DatabaseTrouble, StatementFailed
-from owlrunner.job_run import Outcome, Progress, RunStatus
-from owlrunner.run_log import LogLine
-from owlrunner.runtime.execution import Attempt, describe, final_progress
+from owlrunner.job_run import Outcome, RunStatus
+from owlrunner.runtime.execution import Attempt, final_progress
+from owlrunner.runtime.outgoing import (
+    OutgoingLine,
+    OutgoingOutcome,
+    OutgoingProgress,
+    readable_line,
+    size_of_outcome,
+    smaller_outcome,
+)
+from owlrunner.runtime.results import result_json
 from owlrunner.runtime.write_queue import WriteQueue
 from owlrunner.storage import attempts
 from owlrunner.storage.attempts import FinishedAttempt, progress_json
@@ -36,37 +42,10 @@ FIRST_KEPT, KEPT_IN_A_ROW = 1.0, 30
 """Seconds between two values of a run's progress that are kept for good, and after how many the interval is doubled."""
 RETRY_DELAYS = (0.2, 0.5, 1.0, 2.0)
 """Seconds between attempts to reach a database that is away; the last is repeated."""
-MAX_RESULT_BYTES = 1024 * 1024
 MAX_TRIES = 5
 """How often a log line or a progress that is refused alone is tried; the outcomes behind it are worth more."""
 
 logger = logging.getLogger(__name__)
-
-
-class _Line(NamedTuple):
-    server_id: UUID
-    run_id: UUID
-    attempt: int
-    line: LogLine
-
-
-class _Latest(NamedTuple):
-    """The progress of an attempt that was the latest when it was taken, and whether it is kept for good."""
-
-    server_id: UUID
-    run_id: UUID
-    attempt: int
-    progress: Progress
-    kept: bool
-
-
-class _Ended(NamedTuple):
-    server_id: UUID
-    finished: FinishedAttempt
-    is_limited: bool
-    """Whether the end makes room for another run of a job type with max_running."""
-    reduced: int = 0
-    """How often something was taken out because PostgreSQL refused it."""
 
 
 class _Keeping:
@@ -98,14 +77,14 @@ class Recorder:
         self._dirty: dict[JobContext, None] = {}
         self._next_progress = 0.0
         # Taken from the runs, not yet stored.
-        self._lines = WriteQueue[_Line](
+        self._lines = WriteQueue[OutgoingLine](
             group_of=lambda one: one.server_id,
             size_of=lambda one: 100 + len(one.line.message) * 2,
             name_of=lambda one: f"line {one.line.seq} of the log of run {one.run_id}",
-            smaller=_readable_line,
+            smaller=readable_line,
             max_tries=MAX_TRIES,
         )
-        self._progress = WriteQueue[_Latest](
+        self._progress = WriteQueue[OutgoingProgress](
             group_of=lambda one: one.server_id,
             size_of=lambda one: 100 + len(one.progress.message) * 2,
             name_of=lambda one: f"the progress of run {one.run_id}",
@@ -113,11 +92,11 @@ class Recorder:
         )
         # Runs of whose log a line must be stored first.
         self._with_lines: set[tuple[UUID, int]] = set()
-        self._ended = WriteQueue[_Ended](
+        self._ended = WriteQueue[OutgoingOutcome](
             group_of=lambda one: one.server_id,
-            size_of=_size_of_outcome,
+            size_of=size_of_outcome,
             name_of=lambda one: f"the outcome of run {one.finished.id} ({one.finished.outcome.status})",
-            smaller=_reduced,
+            smaller=smaller_outcome,
             waits=lambda one: (one.finished.id, one.finished.attempt) in self._with_lines,
         )
         self._work = trio.Event()
@@ -141,12 +120,12 @@ class Recorder:
         run_id, number = attempt.ctx.run_id, attempt.ctx.attempt
         # Stored before the outcome: afterwards the run is not ours any more.
         for line in attempt.ctx.finish_log():
-            self._lines.add(_Line(attempt.server_id, run_id, number, line))
+            self._lines.add(OutgoingLine(attempt.server_id, run_id, number, line))
         progress = final_progress(attempt, outcome)
         finished = FinishedAttempt(
-            run_id, number, outcome, _result_json(outcome.result), progress_json(progress) if progress else None
+            run_id, number, outcome, result_json(outcome.result), progress_json(progress) if progress else None
         )
-        self._ended.add(_Ended(attempt.server_id, finished, attempt.job_type.max_running is not None))
+        self._ended.add(OutgoingOutcome(attempt.server_id, finished, attempt.job_type.max_running is not None))
         self._work.set()
 
     def forget(self, attempt: Attempt) -> None:
@@ -246,29 +225,29 @@ class Recorder:
             if attempt is None:
                 continue
             for line in ctx.take_log_lines():
-                self._lines.add(_Line(attempt.server_id, ctx.run_id, ctx.attempt, line))
+                self._lines.add(OutgoingLine(attempt.server_id, ctx.run_id, ctx.attempt, line))
             progress = ctx.take_new_progress()
             if progress is not None:
                 keeps = self._keeping.setdefault(ctx, _Keeping()).keeps(now)
-                self._progress.add(_Latest(attempt.server_id, ctx.run_id, ctx.attempt, progress, keeps))
+                self._progress.add(OutgoingProgress(attempt.server_id, ctx.run_id, ctx.attempt, progress, keeps))
 
-    async def _store_lines(self, batch: Sequence[_Line]) -> None:
+    async def _store_lines(self, batch: Sequence[OutgoingLine]) -> None:
         async with self._db.session() as session:
             lines = ((one.run_id, one.attempt, one.line) for one in batch)
             await attempts.append_logs(session, batch[0].server_id, lines, time.monotonic())
 
-    async def _store_progress(self, batch: Sequence[_Latest]) -> None:
+    async def _store_progress(self, batch: Sequence[OutgoingProgress]) -> None:
         # After an outage several values of one attempt may wait; one statement cannot write a row twice, and only the
         # last one counts.
         latest = {(one.run_id, one.attempt): one for one in batch}
         async with self._db.session() as session:
             await attempts.save_progress(session, batch[0].server_id, [one[1:] for one in latest.values()])
 
-    async def _store_outcomes(self, batch: Sequence[_Ended]) -> None:
+    async def _store_outcomes(self, batch: Sequence[OutgoingOutcome]) -> None:
         async with self._db.session() as session:
             await self._finish(session, batch)
 
-    async def _finish(self, session: Session, batch: Sequence[_Ended]) -> None:
+    async def _finish(self, session: Session, batch: Sequence[OutgoingOutcome]) -> None:
         # Whoever has room may go on with a run that goes back, or with the next one of a job type with a limit.
         ring = any(one.finished.outcome.status is RunStatus.PENDING or one.is_limited for one in batch)
         lost = await attempts.finish(session, batch[0].server_id, [one.finished for one in batch], ring=ring)
@@ -282,67 +261,3 @@ class Recorder:
                     one.finished.id,
                     one.finished.outcome.status,
                 )
-
-
-def _size_of_outcome(one: _Ended) -> int:
-    """About how many bytes it is as JSON."""
-    finished = one.finished
-    return 200 + len(finished.result or "") + len(finished.progress or "") + len(finished.outcome.error or "")
-
-
-def _readable_line(one: _Line, error: StatementFailed) -> _Line | None:
-    """A line that says why the real one is not there; None where that is refused too."""
-    text = f"(a line that could not be stored: {error})"
-    return None if one.line.message == text else one._replace(line=one.line._replace(logger="owlrunner", message=text))
-
-
-def _reduced(one: _Ended, error: StatementFailed) -> _Ended | None:
-    """The outcome without what may have been refused: first without its result and progress, then as a failure of a few words."""
-    finished = one.finished
-    if one.reduced == 0:
-        logger.error("the result of run %s could not be stored: %s", finished.id, error)
-        result = None if finished.result is None else _unstorable(str(error))
-        return one._replace(finished=finished._replace(result=result, progress=None), reduced=1)
-    if one.reduced == 1:
-        message = f"The run ended as {finished.outcome.status}, but its outcome could not be stored"
-        failed = Outcome(RunStatus.FAILED, error=message)
-        return one._replace(finished=FinishedAttempt(finished.id, finished.attempt, failed, None, None), reduced=2)
-    return None
-
-
-def _result_json(result: Any) -> str | None:
-    """What the handler returned as JSON text for the column ``result``: an object, or None.
-
-    A handler that returns has done its work, so a result that cannot be kept does not make its run a failure: what is
-    stored then says why, under the key ``unstorable``.
-    """
-    if result is None:
-        return None
-    try:
-        return _encoded(result)
-    except BaseException as problem:  # noqa: BLE001 - reading the result runs the plugin's code: properties, iterators
-        return _unstorable(describe(problem))
-
-
-def _unstorable(why: str) -> str:
-    """What stands for a result that cannot be kept."""
-    return msgspec.json.encode({"unstorable": storable_text(why)}).decode()
-
-
-def _encoded(result: Any) -> str:
-    """As a JSON object, without anything that PostgreSQL refuses or that would be read as something else."""
-    try:
-        encoded = msgspec.json.encode(result)
-    except UnicodeEncodeError:  # half a surrogate pair
-        encoded = b"\\u0000"
-    if len(encoded) > MAX_RESULT_BYTES:
-        raise ValueError(f"{len(encoded):,} bytes as JSON, and at most {MAX_RESULT_BYTES:,} are kept")
-    if b"\\u0000" in encoded:
-        encoded = msgspec.json.encode(storable_json(msgspec.to_builtins(result, str_keys=True)))
-    # NaN and infinity become null in JSON.
-    if b"null" in encoded and (number := unstorable_number(msgspec.to_builtins(result, str_keys=True))) is not None:
-        raise ValueError(f"{number} has no form in JSON")
-    # msgspec.Raw is put in as it is, whatever it is: half an object could end the statement's own.
-    msgspec.json.decode(encoded)
-    text = encoded.decode()
-    return text if text.startswith("{") else f'{{"value":{text}}}'

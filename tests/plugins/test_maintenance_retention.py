@@ -13,9 +13,9 @@ from owlrunner.errors import InvalidParams, PluginError
 from owlrunner.job_run import JobRun, Outcome, RunStatus
 from owlrunner.job_type import Scope
 from owlrunner.schedules_file import load_schedules
-from owlrunner.storage import attempts, job_runs, servers
+from owlrunner.storage import attempts, new_runs, servers
 from owlrunner.storage.attempts import FinishedAttempt, Offer
-from owlrunner.storage.job_runs import NewRun
+from owlrunner.storage.new_runs import NewRun
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.servers import Registration
 from tests.plugins.maintenance_world import NOW, World, catalog
@@ -424,13 +424,13 @@ async def work_beside(
     db: Database, told: trio.MemoryReceiveChannel[None], task_status: trio.TaskStatus[list[UUID]]
 ) -> None:
     """A server that does a run for each progress that it is told of, by the storage's own functions, while the next batch goes."""
-    new = NewRun("live", None, None, "operator", None, False, 0, True, False, 1)
     server_id, done = uuid4(), list[UUID]()
     async with db.session() as session:
         await servers.register(session, Registration(server_id, "a", "1", ["live"], 1, 3600.0))
         task_status.started(done)
         async for _ in told:
-            answer = await job_runs.insert_pending(session, new, OperatorActor())
+            new = NewRun("live", None, None, "operator", None, False, 0, True, False, 1)
+            answer = await new_runs.insert_pending(session, new, OperatorActor())
             (claimed,) = await attempts.claim_pending(session, server_id, [Offer("live", "f")], 1)
             assert isinstance(answer, JobRun)
             assert answer.id == claimed.id

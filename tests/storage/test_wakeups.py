@@ -5,8 +5,8 @@ import pytest
 import trio
 
 from owlrunner.actor import OperatorActor
-from owlrunner.storage import job_runs
-from owlrunner.storage.job_runs import NewRun
+from owlrunner.storage import new_runs
+from owlrunner.storage.new_runs import NewRun
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Bell, Wakeups
 
@@ -58,9 +58,9 @@ async def test_a_trigger_rings_for_the_workers(db: Database, nursery: trio.Nurse
 
     async def trigger() -> None:
         if at_once:
-            await job_runs.insert_many(db, None, [new], OperatorActor())
+            await new_runs.insert_many(db, None, [new], OperatorActor())
         else:
-            await job_runs.insert_pending(db, new, OperatorActor())
+            await new_runs.insert_pending(db, new, OperatorActor())
 
     rung = wakeups.pending.listen()
     await trigger()

@@ -11,10 +11,9 @@ alter table job_runs
     add column set_aside boolean not null default false;
 
 -- By job type first: a claim goes from the first run of one job type and priority to that of the next, so that neither runs of
--- other job types nor runs of a far future cost it anything.
+-- other job types nor runs of a far future cost it anything. Those that are set aside stand apart.
 drop index job_runs_claim_idx;
-create index job_runs_claim_idx on job_runs (job_type, priority desc, run_at, id) where status = 'pending' and not set_aside;
-create index job_runs_set_aside_idx on job_runs (job_type) where status = 'pending' and set_aside;
+create index job_runs_claim_idx on job_runs (set_aside, job_type, priority desc, run_at, id) where status = 'pending';
 
 -- Job types of which due runs wait that no living server can execute, as long as that is so: each is reported once.
 create table stranded_job_types (
