@@ -18,6 +18,9 @@ FOR_BENCH := $(VENV)/installed-bench
 # Progress of installing goes to standard error: what `make demo ARGS=--json` prints is read by programs.
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
+# Where it is set, each of the few hundred processes that the tests start would compile the same modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 ARGS ?=
 
 MAKEFLAGS += --no-print-directory
