@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
@@ -75,6 +76,19 @@ def _prepared_postgres() -> Iterator[str]:
         if LOADED:
             beside.enter_context(loaded(new_template(url, "owlrunner_load", TEMPLATE)))
         yield url
+
+
+@pytest.fixture(autouse=True)
+def same_log_levels() -> Iterator[None]:
+    """Plugins make libraries quieter for the whole process; the next test in it hears them again."""
+    levels = {
+        logger: logger.level
+        for logger in logging.root.manager.loggerDict.values()
+        if isinstance(logger, logging.Logger)
+    }
+    yield
+    for logger, level in levels.items():
+        logger.setLevel(level)
 
 
 @pytest.fixture
