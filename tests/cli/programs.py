@@ -1,5 +1,6 @@
 """What the command line's tests hold in their hands: real processes, and what they print."""
 
+import contextlib
 import json
 import os
 import pty
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 HERE = Path(__file__).parent
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which something that should have happened counts as not happening."""
 
 OWLRUNNER = [sys.executable, "-m", "owlrunner"]
@@ -183,6 +184,10 @@ class Screen:
     def end(self) -> tuple[int, bytes]:
         """Press Ctrl-C, and return exit status and standard error."""
         self.process.send_signal(signal.SIGINT)
+        # Who draws on a full terminal waits until somebody has read it, also for its own end.
+        with contextlib.suppress(OSError):  # which is how this side of a terminal says that the other is closed
+            while select.select([self._ours], [], [], PATIENCE)[0]:
+                os.read(self._ours, 65_536)
         _, err = self.process.communicate(timeout=PATIENCE)
         os.close(self._ours)
         return self.process.returncode, err

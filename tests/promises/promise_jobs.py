@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import subprocess
 import time
+from collections import defaultdict
 
 import attrs
 import trio
@@ -53,6 +54,24 @@ async def requeued(ctx: owlrunner.JobContext, params: Steps) -> dict[str, int]:
 async def parallel(ctx: owlrunner.JobContext, params: Steps) -> dict[str, int]:
     """Work beside others of its kind."""
     return await _work(ctx, params)
+
+
+GATES: defaultdict[str, trio.Event] = defaultdict(trio.Event)
+"""Where handlers in this process wait for their test, by a name that the test makes up."""
+
+
+@attrs.frozen
+class Gate:
+    """Which gate to wait at."""
+
+    gate: str
+
+
+@owlrunner.job_type(scope="system", overlap="allow")
+async def at_the_gate(ctx: owlrunner.JobContext, params: Gate) -> dict[str, str]:
+    """End when the test opens the gate."""
+    await GATES[params.gate].wait()
+    return {"passed": params.gate}
 
 
 @owlrunner.job_type(scope="system", overlap="allow", max_running=2)

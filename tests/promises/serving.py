@@ -23,7 +23,8 @@ from owlrunner.storage.postgres import Database
 from owlrunner.trigger_request import TriggerRequest
 
 OPERATOR = OperatorActor()
-PATIENCE = 20.0
+PATIENCE = 60.0
+"""Seconds after which something that should have happened counts as not happening, on however busy a machine."""
 
 
 @attrs.frozen

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import trio
@@ -12,6 +13,7 @@ from owlrunner.plugins import Catalog
 from owlrunner.storage.embedded import Cluster, prepare_cluster
 from owlrunner.storage.migrations import migrate, wanted_migrations
 from owlrunner.storage.postgres import Database
+from tests.promises.promise_jobs import GATES
 from tests.promises.serving import Door, LogEar, Serve
 
 
@@ -37,19 +39,21 @@ async def database_url(cluster: Cluster, catalog: Catalog) -> str:
 async def test_postgresql_restarts_under_load(door: Door, serve: Serve, cluster: Cluster, log_ear: LogEar) -> None:
     """Twenty runs in progress survive a restart of PostgreSQL; their outcomes are written when it is back, each once."""
     await serve(lease=30, capacity=50)
-    runs = [await door.trigger("parallel", params={"steps": 10, "seconds": 0.1}) for _ in range(20)]
+    gate = uuid4().hex
+    runs = [await door.trigger("at_the_gate", params={"gate": gate}) for _ in range(20)]
     waiting = await door.trigger("polite", run_at="1s")
     for run_id in runs:
         await door.until(run_id, lambda run: run.status is not RunStatus.PENDING)
     await trio.to_thread.run_sync(cluster.stop, "immediate")
     with pytest.raises(DatabaseUnavailable):
         await door.trigger("deaf")
-    # The first handlers end while there is nobody to tell.
+    # The handlers end while there is nobody to tell.
+    GATES[gate].set()
     await log_ear.heard("outcomes and progress wait for the database")
     await trio.to_thread.run_sync(cluster.ensure_running)
     for run_id in runs:
         run = await door.until(run_id, RunStatus.COMPLETED)
-        assert (run.result, run.attempt) == ({"done": 10}, 1)
+        assert (run.result, run.attempt) == ({"passed": gate}, 1)
     await door.until(waiting, RunStatus.COMPLETED)
 
 

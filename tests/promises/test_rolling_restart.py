@@ -18,7 +18,7 @@ LONG = {"steps": 30, "seconds": 0.1}
 """Does not."""
 WORK = (("parallel", 6, SHORT), ("requeued_beside_others", 6, LONG), ("alone", 1, SHORT))
 """What is to be active at any time: job type, how many runs, and their params."""
-PATIENCE = 90.0
+PATIENCE = 240.0
 
 
 class Producer:

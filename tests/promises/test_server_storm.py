@@ -20,7 +20,7 @@ KILLS = 10
 CHANGES_BETWEEN_KILLS = (10, 40)
 FIRE_TIMES = 60
 LEASE = 2
-PATIENCE = 90.0
+PATIENCE = 240.0
 
 SCHEDULES = """
 [schedules.each_minute]
