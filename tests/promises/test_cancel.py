@@ -54,7 +54,7 @@ async def test_the_query_is_cancelled_in_postgresql(door: Door, serve: Serve) ->
     """A statement that the handler waits for has ended in the server when the run is cancelled."""
     running = (
         "select count(*) from pg_stat_activity"
-        " where query like '%%in_a_query%%' and state = 'active' and pid <> pg_backend_pid()"
+        " where datname = current_database() and query like '%%in_a_query%%' and state = 'active' and pid <> pg_backend_pid()"
     )
     await serve()
     run_id = await door.trigger("in_a_query")

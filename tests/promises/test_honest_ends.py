@@ -99,8 +99,9 @@ async def test_a_log_is_there_when_its_run_has_ended(door: Door, serve: Serve) -
     async with door.db.session() as session, session.transaction():
         # The next write of progress has to wait for us, and what ends meanwhile is written after it.
         await session.connection.execute("select from job_runs where id = %s for update", (talker,))
+        waiting = "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
         with trio.fail_after(PATIENCE):
-            while await door.sql("select pid from pg_stat_activity where wait_event_type = 'Lock'") == []:
+            while await door.sql(waiting) == []:
                 await trio.sleep(0.01)
         said = await door.trigger("logs_a_lot", params={"steps": 1})
         await door.until(said, lambda run: run.started_at is not None)

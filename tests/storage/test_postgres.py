@@ -13,7 +13,10 @@ from owlrunner.errors import DatabaseUnavailable, StatementFailed
 from owlrunner.storage.connection import TrioConnection, has_hung_up
 from owlrunner.storage.postgres import Database, mapped_errors
 
-RUNNING = "select count(*) from pg_stat_activity where query like '%%{mark}%%' and state = 'active' and pid <> pg_backend_pid()"
+RUNNING = (
+    "select count(*) from pg_stat_activity where datname = current_database()"
+    " and query like '%%{mark}%%' and state = 'active' and pid <> pg_backend_pid()"
+)
 
 
 async def one(db: Database, statement: str, *params: object) -> object:
