@@ -4,7 +4,8 @@ The API, the dashboard and the owner's commands all come through here. Who may d
 whom, whether params fit, and what counts as a duplicate is decided in this module and nowhere else.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -23,10 +24,12 @@ from owlrunner.errors import (
 from owlrunner.job_run import JobRun, RunStatus
 from owlrunner.job_type import AnyJobType, Scope
 from owlrunner.plugins import Catalog
+from owlrunner.run_reports import AboutRun, LookBack, Page
 from owlrunner.storage import job_runs, new_runs, overview
-from owlrunner.storage.job_runs import Cursor, EarlierAttempt, Filters, LogFilter, ProgressAt, StoredLogLine
+from owlrunner.storage.job_runs import Cursor, Filters, LogFilter, StoredLogLine
+from owlrunner.storage.living_offers import LivingOffers
 from owlrunner.storage.new_runs import NewRun
-from owlrunner.storage.overview import Activity, Count, StoredNotification, Typical
+from owlrunner.storage.overview import Count
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.seen_runs import SeenRun, see
 from owlrunner.trigger_request import TriggerRequest, checked_due, checked_params, checked_project
@@ -47,50 +50,12 @@ NO_PROJECT = "Project not found"
 
 
 @attrs.frozen
-class Page:
-    """Some runs, newest first, and where to go on."""
-
-    runs: list[JobRun]
-    next: Cursor | None
-
-
-@attrs.frozen
-class AboutRun:
-    """One run with what stands around it."""
-
-    seen: SeenRun
-    server: str | None
-    """The name of the server that holds it, or held it last, as long as it is on record."""
-    notifications: list[StoredNotification]
-    pace: list[ProgressAt]
-    """How its last attempt came along."""
-    earlier: list[EarlierAttempt]
-    """The attempts before."""
-    lines: list[StoredLogLine]
-    """Of its log, in order."""
-
-    @property
-    def run(self) -> JobRun:
-        """The run itself."""
-        return self.seen.run
-
-
-@attrs.frozen
-class LookBack:
-    """What became of the runs of a span before now, in so many steps."""
-
-    span: timedelta
-    steps: int
-    activity: list[Activity]
-    typical: list[Typical]
-
-
-@attrs.frozen
 class Jobs:
     """The door, for one database and one catalog. Every method raises DatabaseUnavailable when PostgreSQL is away."""
 
     db: Database
     catalog: Catalog
+    _offers: LivingOffers = attrs.field(factory=LivingOffers, init=False, repr=False, eq=False)
 
     async def trigger(self, actor: Actor, team_id: UUID | None, wanted: TriggerRequest) -> JobRun:
         """Create a pending run for a project of the team and return it.
@@ -190,12 +155,18 @@ class Jobs:
         """Return runs that this door has handed out with what each waits for, and the names of who started and cancelled it."""
         return await see(self.db, runs)
 
-    def see_new(self, run: JobRun, actor: Actor) -> SeenRun:
-        """Return a run that this actor has just triggered likewise, without asking the database.
+    async def view_many(self, actor: Actor, run_ids: Collection[UUID]) -> list[JobRun]:
+        """Return those of these runs that the actor may see, in one look at the database."""
+        runs = []
+        for run in await job_runs.by_ids(self.db, run_ids):
+            with contextlib.suppress(NotFound):
+                runs.append(_seen_by(actor, run, READ))
+        return runs
 
-        It waits for its time or for a server, and this server, which knows its job type, is one.
-        """
-        wait = wait_of(run, Surroundings(run.created_at))
+    async def see_new(self, run: JobRun, actor: Actor) -> SeenRun:
+        """Return a run that this actor has just triggered likewise; what servers there are is remembered for a second."""
+        alive, offered = await self._offers.of(self.db, run.job_type)
+        wait = wait_of(run, Surroundings(run.created_at, is_server_alive=alive, is_offered=offered))
         return SeenRun(run, wait, actor.called, None, run.created_at)
 
     async def see_one(self, run: JobRun) -> SeenRun:

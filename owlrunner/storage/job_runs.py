@@ -1,6 +1,6 @@
 """This is the room for the tables ``job_runs`` and ``job_run_logs``: a function per query of ``sql/job_runs``, ``sql/logs``."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
@@ -151,6 +151,11 @@ async def by_id(db: Speaks, run_id: UUID) -> JobRun | None:
     """The run, or None."""
     row = await db.row("job_runs/by_id", {"id": run_id})
     return run_of_row(row) if row is not None else None
+
+
+async def by_ids(db: Speaks, run_ids: Collection[UUID]) -> list[JobRun]:
+    """Return those of the runs that there are."""
+    return [run_of_row(row) for row in await db.rows("job_runs/by_ids", {"ids": list(run_ids)})]
 
 
 async def page(db: Speaks, team_id: UUID, filters: Filters, before: Cursor | None, limit: int) -> list[JobRun]:

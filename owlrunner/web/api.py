@@ -99,7 +99,7 @@ async def trigger_run(api: Api, request: Request) -> Answer:
     """Create a pending run."""
     actor = request.caller.actor
     run = await api.jobs.trigger(actor, as_uuid(request.path["teamId"]), _wanted(request.body))
-    return Answer(201, encode(OneRun(rendering.run_body(api.jobs.see_new(run, actor)))))
+    return Answer(201, encode(OneRun(rendering.run_body(await api.jobs.see_new(run, actor)))))
 
 
 async def trigger_batch(api: Api, request: Request) -> Answer:

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from owlrunner.actor import TeamActor
-from owlrunner.errors import NotFound
 from owlrunner.job_run import ACTIVE, JobRun, RunStatus
 from owlrunner.jobs import Jobs
 from owlrunner.storage.job_runs import Filters
@@ -14,6 +13,9 @@ from owlrunner.web.fingerprints import fingerprint, split
 from owlrunner.web.rendering import run_body
 from owlrunner.web.streams import Sight, event
 from owlrunner.web.wire import OneRun
+
+MOST_IN_ID = 500
+"""How many runs the id of an event says that the client knows. It comes back as a header; what is older is sent again then."""
 
 
 class WatchedRuns:
@@ -44,12 +46,10 @@ class WatchedRuns:
         runs = {run.id: run for run in await self._page(actor, None)}
         for status in ACTIVE:
             runs |= {run.id: run for run in await self._page(actor, status)}
-        # What was active and is in neither any more has ended meanwhile.
-        for run_id in self._active - runs.keys():
-            try:
-                runs[run_id] = await self._jobs.view(actor, run_id)
-            except NotFound:
-                continue
+        # What was active and is in neither any more has ended meanwhile, or newer ones have come in front of it.
+        gone = self._active - runs.keys()
+        if gone:
+            runs |= {run.id: run for run in await self._jobs.view_many(actor, gone)}
         self._active = {run.id for run in runs.values() if run.status in ACTIVE}
         newest_last = sorted(runs.values(), key=lambda run: (run.created_at, run.id))
         return self._told(await self._jobs.see(newest_last))
@@ -65,5 +65,6 @@ class WatchedRuns:
         self._seen = frozenset(prints)
         # The id stands for all of them, so it goes with the last.
         events = [event(body, name="run") for body in news[:-1]]
-        events += [event(body, name="run", identity="".join(prints)) for body in news[-1:]]
+        identity = "".join(prints[-MOST_IN_ID:])
+        events += [event(body, name="run", identity=identity) for body in news[-1:]]
         return Sight(b"".join(events), bool(self._active))

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from owlrunner.job_run import RunStatus
-from owlrunner.jobs import LookBack
+from owlrunner.run_reports import LookBack
 from owlrunner.storage.overview import Activity
 from owlrunner.web.dashboard.charts import HEIGHT, WIDTH, BarChart, step_words
 

@@ -83,7 +83,7 @@ async def test_trigger_answers_with_the_pending_run(world: World, as_key: httpx.
         "cancelled_by": None,
         "triggered_by_name": "key test key",
         "cancelled_by_name": None,
-        "waiting_for": {"reason": "queue", "detail": "", "until": None, "since": None},
+        "waiting_for": {"reason": "no_server", "detail": "no server is alive", "until": None, "since": None},
     }
 
 

@@ -4,17 +4,22 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import pytest
 import trio
 
 from owlrunner.accounts import Accounts
+from owlrunner.actor import ApiKeyActor
 from owlrunner.config import Config
 from owlrunner.jobs import Jobs
+from owlrunner.storage.job_runs import Filters
+from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Bell
 from owlrunner.web import streams
 from owlrunner.web.app import Application, build_app
 from owlrunner.web.streams import Streams
+from owlrunner.web.watched_runs import WatchedRuns
 from tests.web.web_world import CATALOG, RUNNING, World
 
 
@@ -246,3 +251,29 @@ async def test_a_page_is_told_only_what_changed(world: World) -> None:
     async with listening(world.app, "/dashboard/jobs/live", page | {"last-event-id": last}) as listener:
         (event,) = await listener.next()
         assert list(event.data["parts"]) == [f"run-{moving}"]
+
+
+async def test_a_look_costs_as_much_however_many_are_active(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With many active runs that newer ones have pushed off the page, a look asks as often as with few."""
+    counts: list[int] = []
+    rows = Database.rows
+
+    async def counted(self: Database, name: str, *args: object, **options: object) -> list[tuple[object, ...]]:
+        counts.append(1)
+        return await rows(self, name, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Database, "rows", counted)
+    actor = ApiKeyActor(uuid4(), "agent", world.team.id, frozenset({"jobs:read"}))
+
+    async def who() -> ApiKeyActor:
+        return actor
+
+    watched = WatchedRuns(Jobs(world.db, CATALOG), who, world.team.id, filters=Filters(), limit=20, last_event_id="")
+    asked = []
+    for _ in range(6):
+        for _ in range(20):
+            await world.run_row(exclusive=False)
+        counts.clear()
+        await watched.look()
+        asked.append(len(counts))
+    assert asked[-1] == asked[1]

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from owlrunner.job_run import RunStatus
-from owlrunner.jobs import LookBack
+from owlrunner.run_reports import LookBack
 
 WIDTH, HEIGHT = 720, 140
 STACK = (RunStatus.COMPLETED, RunStatus.RUNNING, RunStatus.PENDING, RunStatus.CANCELLED, RunStatus.FAILED)

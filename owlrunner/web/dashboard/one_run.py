@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from owlrunner.errors import RunAlreadyActive, RunAlreadyEnded
 from owlrunner.job_run import JobRun, RunStatus
-from owlrunner.jobs import AboutRun
+from owlrunner.run_reports import AboutRun
 from owlrunner.storage.job_runs import EarlierAttempt, LogFilter, ProgressAt, StoredLogLine
 from owlrunner.trigger_request import TriggerRequest
 from owlrunner.web.api import Api

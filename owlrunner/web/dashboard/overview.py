@@ -9,7 +9,7 @@ from quart import Blueprint, Response, request
 
 from owlrunner.accounts import Team
 from owlrunner.job_run import JobRun, RunStatus
-from owlrunner.jobs import LookBack
+from owlrunner.run_reports import LookBack
 from owlrunner.storage.job_runs import Filters
 from owlrunner.web.api import Api
 from owlrunner.web.dashboard.charts import BarChart, step_words
