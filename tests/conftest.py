@@ -18,7 +18,7 @@ from tests.pooler import PGBOUNCER, Pooled, poolers
 from tests.postgres import TEMPLATE, folder_for_postgres, fresh_database, new_template, session_postgres
 
 _MOST_WORKERS = 16
-_SLOW_TO_MAKE = {"demo", "million_events"}
+_SLOW_TO_MAKE = {"demo", "million_events", "ground"}
 """Fixtures that many tests share; one worker runs all tests of a folder that ask for one of them, and makes it once."""
 _LONG = ("tests/promises", "tests/docs")
 """Where tests take longest. They go first, or at the end one worker would still be busy with one of them alone."""
