@@ -65,10 +65,12 @@ class World:
         """A run of the project, whose progress is kept."""
 
         def on_news(ctx: JobContext) -> None:
-            if ctx.last_progress is not None:
-                self.progress.append(ctx.last_progress)
+            # News may also be a line of the log.
+            progress = ctx.take_new_progress()
+            if progress is not None:
+                self.progress.append(progress)
                 if on_progress is not None:
-                    on_progress(ctx, ctx.last_progress)
+                    on_progress(ctx, progress)
 
         return JobContext(
             run_id=uuid4(),
