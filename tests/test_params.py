@@ -94,7 +94,8 @@ PART = st.fixed_dictionaries({"size": NUMBERS | NUMBERS.map(str)}, optional={"na
 FLAT = st.fixed_dictionaries(
     {},
     optional={
-        "count": NUMBERS | NUMBERS.map(str) | NUMBERS.map(float),
+        # A float is a whole number only as far as floats tell whole numbers apart.
+        "count": NUMBERS | NUMBERS.map(str) | st.integers(-(2**53), 2**53).map(float),
         "rate": FINITE | NUMBERS | FINITE.map(str),
         "name": TEXT,
         "on": st.sampled_from([True, False, "true", "0", 1]),
