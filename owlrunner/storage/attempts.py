@@ -48,7 +48,6 @@ class _Outcome(msgspec.Struct, omit_defaults=True):
     progress: msgspec.Raw | None = None
     retry_in: float = 0.0
     relinquished: bool = False
-    unreadable_by: str | None = None
 
 
 class News(NamedTuple):
@@ -116,6 +115,14 @@ async def finish(
 
     What an earlier call has written already counts as ours. ``ring`` wakes the workers of all servers.
     """
+    unread = [one for one in attempts if one.outcome.unreadable_by is not None]
+    ended = [one for one in attempts if one.outcome.unreadable_by is None]
+    lost = await _write(session, server_id, ended, ring=ring) if ended else []
+    lost += await _set_aside(session, server_id, unread) if unread else []
+    return await _not_written_before(session, server_id, attempts, set(lost)) if lost else set()
+
+
+async def _write(session: Session, server_id: UUID, ended: Sequence[FinishedAttempt], *, ring: bool) -> list[UUID]:
     outcomes = [
         _Outcome(
             one.id,
@@ -126,12 +133,36 @@ async def finish(
             None if one.progress is None else msgspec.Raw(one.progress),
             one.outcome.retry_in,
             one.outcome.relinquished,
-            one.outcome.unreadable_by,
         )
-        for one in attempts
+        for one in ended
     ]
     params = {"server_id": server_id, "outcomes": msgspec.json.encode(outcomes).decode(), "ring": ring}
-    return {row[0] for row in await session.rows("job_runs/finish", params)}
+    return [row[0] for row in await session.rows("job_runs/finish", params)]
+
+
+async def _set_aside(session: Session, server_id: UUID, unread: Sequence[FinishedAttempt]) -> list[UUID]:
+    params = {
+        "server_id": server_id,
+        "ids": [one.id for one in unread],
+        "attempts": [one.attempt for one in unread],
+        "fingerprints": [one.outcome.unreadable_by for one in unread],
+    }
+    return [row[0] for row in await session.rows("job_runs/set_aside", params)]
+
+
+async def _not_written_before(
+    session: Session, server_id: UUID, attempts: Sequence[FinishedAttempt], lost: set[UUID]
+) -> set[UUID]:
+    """Return those that an earlier call, whose answer did not come, has not written either."""
+    looked_up = [one for one in attempts if one.id in lost]
+    params = {
+        "server_id": server_id,
+        "ids": [one.id for one in looked_up],
+        "attempts": [one.attempt for one in looked_up],
+        "statuses": [one.outcome.status.value for one in looked_up],
+        "errors": [one.outcome.error for one in looked_up],
+    }
+    return lost - {row[0] for row in await session.rows("job_runs/written_before", params)}
 
 
 async def save_progress(session: Session, server_id: UUID, latest: Sequence[tuple[UUID, int, Progress, bool]]) -> None:

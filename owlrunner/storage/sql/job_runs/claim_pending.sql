@@ -9,43 +9,51 @@ with recursive offered as (
         and exists (select from servers where id = %(server_id)s and buried_at is null and lease_expires_at > owl_now())
 ),
 waiting as (
-    select o.*, first.*
+    select o.job_type, first.*
     from offered o
     cross join lateral (
-        select priority, run_at from job_runs
+        select priority, run_at, id from job_runs
         where status = 'pending' and not set_aside and job_type = o.job_type
-        order by priority desc, run_at limit 1
+        order by priority desc, run_at, id limit 1
     ) as first
     union all
-    select w.job_type, w.fingerprint, w.most, next.*
+    select w.job_type, next.*
     from waiting w
     cross join lateral (
-        select priority, run_at from job_runs
+        select priority, run_at, id from job_runs
         where status = 'pending' and not set_aside and job_type = w.job_type and priority < w.priority
-        order by priority desc, run_at limit 1
+        order by priority desc, run_at, id limit 1
     ) as next
 ),
 due as (
-    select r.id, w.priority, r.run_at, w.most, row_number() over (partition by w.job_type order by w.priority desc, r.run_at, r.id) as number
-    from waiting w
+    select taken.*
+    from offered o
     cross join lateral (
-        select r.id, r.run_at from job_runs r
-        where r.status = 'pending' and not r.set_aside and r.job_type = w.job_type and r.priority = w.priority and r.run_at <= owl_now()
-            -- What we could not read waits for another server.
-            and (r.unreadable_by is null or w.fingerprint <> all(r.unreadable_by))
-            -- A project that was deleted while the run was being inserted.
-            and (r.project_id is null or exists (
-                select from projects p join teams t on t.id = p.team_id
-                where p.id = r.project_id and p.deleted_at is null and t.deleted_at is null))
-        order by r.run_at, r.id
-        limit least(w.most, %(room)s)
-        -- Locked rows are being taken by somebody else.
-        for update skip locked
-    ) as r
-    where w.run_at <= owl_now()
+        select r.id, w.priority, r.run_at
+        from (select * from waiting where job_type = o.job_type and run_at <= owl_now() order by priority desc) as w
+        cross join lateral (
+            select r.id, r.run_at from job_runs r
+            where r.status = 'pending' and not r.set_aside and r.job_type = w.job_type and r.priority = w.priority
+                and r.run_at <= owl_now()
+                -- Not from the beginning: what was claimed before is still in the index, and has been passed over once.
+                and (r.run_at, r.id) >= (w.run_at, w.id)
+                -- What we could not read waits for another server.
+                and (r.unreadable_by is null or o.fingerprint <> all(r.unreadable_by))
+                -- A project that was deleted while the run was being inserted. A value, because an exists would be hashed over all projects.
+                and (r.project_id is null or (
+                    select p.deleted_at is null and t.deleted_at is null
+                    from projects p join teams t on t.id = p.team_id where p.id = r.project_id))
+            order by r.run_at, r.id
+            limit least(o.most, %(room)s)
+            -- Locked rows are being taken by somebody else.
+            for update skip locked
+        ) as r
+        -- Over all priorities, the highest first.
+        limit o.most
+    ) as taken
 ),
 chosen as (
-    select id from due where number <= most order by priority desc, run_at, id limit %(room)s
+    select id from due order by priority desc, run_at, id limit %(room)s
 )
 update job_runs r
 set status = 'running', server_id = %(server_id)s, attempt = r.attempt + 1, started_at = owl_now(), progress = null

@@ -1,34 +1,25 @@
 -- Write the outcomes of many attempts at once. A row is touched only if this server still holds it in this attempt; what
--- comes back are the runs that were not, which is hardly ever one, nor had been written by an earlier try whose answer was lost. The last progress is
--- written too, raised to its total where the run completed.
+-- comes back are the runs that were not, which is hardly ever one. The last progress is written too, raised to its total where the run completed.
 --
 -- A status of 'pending' means: again later. A cancel request that arrived meanwhile goes before: such a run stays failed,
 -- or the request would be lost with the next attempt.
 with outcome as (
     -- One text instead of eight arrays, each of which psycopg would go through value by value.
     select o.*, o.status = 'pending' as again from json_to_recordset(%(outcomes)s::json) as o (
-        id uuid, attempt integer, status job_status, result jsonb, error text, progress jsonb, retry_in float8, relinquished boolean, unreadable_by text
+        id uuid, attempt integer, status job_status, result jsonb, error text, progress jsonb, retry_in float8, relinquished boolean
     )
 ),
 written as (
     update job_runs r
-    set status = case when not o.again then o.status when r.cancel_requested_at is null then 'pending'
-            -- It was never started.
-            when o.unreadable_by is not null then 'cancelled' else 'failed' end,
+    set status = case when not o.again then o.status when r.cancel_requested_at is null then 'pending' else 'failed' end,
         result = o.result,
-        error = case when o.again and (r.cancel_requested_at is null or o.unreadable_by is not null) then null else o.error end,
+        error = case when o.again and r.cancel_requested_at is null then null else o.error end,
         progress = coalesce(o.progress, r.progress),
         completed_at = case when o.again and r.cancel_requested_at is null then null else greatest(owl_now(), r.started_at) end,
         run_at = case when o.again and r.cancel_requested_at is null then owl_now() + coalesce(o.retry_in, 0) * interval '1 second' else r.run_at end,
         started_at = case when o.again and r.cancel_requested_at is null then null else r.started_at end,
         server_id = case when o.again and r.cancel_requested_at is null then null else r.server_id end,
-        max_attempts = r.max_attempts + (o.again and r.cancel_requested_at is null and coalesce(o.relinquished, false))::int,
-        unreadable_by = case when o.unreadable_by is null then r.unreadable_by else r.unreadable_by || o.unreadable_by end,
-        -- Out of the way of claims where no living server is left that may be able to read it.
-        set_aside = o.unreadable_by is not null and not exists (
-            select from servers s cross join unnest(s.job_types, s.fingerprints) as offer (job_type, fingerprint)
-            where s.buried_at is null and s.lease_expires_at > owl_now() and offer.job_type = r.job_type
-                and offer.fingerprint <> all(r.unreadable_by || o.unreadable_by))
+        max_attempts = r.max_attempts + (o.again and r.cancel_requested_at is null and coalesce(o.relinquished, false))::int
     from outcome o
     where r.id = o.id and r.attempt = o.attempt and r.server_id = %(server_id)s
         -- The cast keeps the index on held runs away. When the table was last analyzed next to nothing was running, so to the planner
@@ -39,10 +30,4 @@ written as (
 bell as (
     select pg_notify('owlrunner_pending', '') from written where %(ring)s limit 1
 )
-select id from outcome o left join bell on true
-where id not in (select id from written)
-    and not exists (
-        select from job_runs r
-        where r.id = o.id and r.attempt = o.attempt
-            and (r.status = 'pending' and o.again
-                or r.server_id = %(server_id)s and r.status = o.status and r.error is not distinct from o.error));
+select id from outcome left join bell on true where id not in (select id from written);
