@@ -88,7 +88,9 @@ class Heartbeat:
 
     async def joined(self) -> UUID:
         """Wait until there is a registration that holds, and return its id: under it one may claim, fire and send."""
-        await self._joined.wait()
+        # No checkpoint where there is nothing to wait for: the next claim is sent before what the last one brought is executed.
+        while not self._joined.is_set():
+            await self._joined.wait()
         return self._registration.id
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

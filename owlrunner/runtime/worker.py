@@ -11,7 +11,8 @@ so nothing is on its way meanwhile.
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Protocol
 from uuid import UUID
 
@@ -141,7 +142,7 @@ class Worker:
         # A claim that was sent takes effect even if we are cancelled before its answer is read. So the answer is always
         # read, for as long as the pool waits for any; a stopping server then starts those runs, and they share the fate
         # of the others.
-        async with self._claiming:
+        async with self._claiming_alone():
             with trio.CancelScope(shield=True):
                 async with self._db.session() as session:
                     claimed = await attempts.claim_pending(
@@ -155,9 +156,21 @@ class Worker:
             self._held_bell.ring()
         return len(claimed)
 
+    @asynccontextmanager
+    async def _claiming_alone(self) -> AsyncIterator[None]:
+        """Hold the lock, without a checkpoint where it is free: claims overlap with the work that the last one brought."""
+        try:
+            self._claiming.acquire_nowait()
+        except trio.WouldBlock:
+            await self._claiming.acquire()
+        try:
+            yield
+        finally:
+            self._claiming.release()
+
     async def release_unstarted(self, server_id: UUID) -> None:
         """Give back what was claimed in our name without our knowing. Raises DatabaseTrouble."""
-        async with self._claiming, self._db.session() as session:
+        async with self._claiming_alone(), self._db.session() as session:
             # Taken now, because waiting for the connection takes time.
             known = [(attempt.ctx.run_id, attempt.ctx.attempt) for attempt in self._held] + self._recorder.unwritten
             released = await attempts.release_unstarted(session, server_id, known)
