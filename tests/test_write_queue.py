@@ -34,11 +34,10 @@ def queue(
     size_of: Callable[[str], int] = len,
     smaller: Callable[[str, StatementFailed], str | None] = lambda _item, _error: None,
     max_tries: int | None = None,
-    waits: Callable[[str], bool] = lambda _: False,
 ) -> WriteQueue[str]:
     """A queue of texts; those of one first letter may be written together."""
     made = WriteQueue[str](
-        group_of=lambda item: item[0], size_of=size_of, name_of=str, smaller=smaller, max_tries=max_tries, waits=waits
+        group_of=lambda item: item[0], size_of=size_of, name_of=str, smaller=smaller, max_tries=max_tries
     )
     for item in items:
         made.add(item)
@@ -173,10 +172,9 @@ async def test_what_waits_is_passed_over() -> None:
     """An item that is not to be written yet stays, and those behind it are written."""
     store = Store()
     waiting = {"a1"}
-    subject = queue("a0", "a1", "a2", waits=lambda item: item in waiting)
-    assert await subject.write(store) == 2
+    subject = queue("a0", "a1", "a2")
+    assert await subject.write(store, waits=lambda item: item in waiting) == 2
     assert list(subject) == ["a1"]
-    waiting.clear()
     await subject.write(store)
     assert store.stored == ["a0", "a2", "a1"]
 

@@ -13,7 +13,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
 from uuid import UUID
 
 import trio
@@ -90,14 +90,11 @@ class Recorder:
             name_of=lambda one: f"the progress of run {one.run_id}",
             max_tries=MAX_TRIES,
         )
-        # Runs of whose log a line must be stored first.
-        self._with_lines: set[tuple[UUID, int]] = set()
         self._ended = WriteQueue[OutgoingOutcome](
             group_of=lambda one: one.server_id,
             size_of=size_of_outcome,
             name_of=lambda one: f"the outcome of run {one.finished.id} ({one.finished.outcome.status})",
             smaller=smaller_outcome,
-            waits=lambda one: (one.finished.id, one.finished.attempt) in self._with_lines,
         )
         self._work = trio.Event()
         self._flushed = trio.Event()
@@ -195,22 +192,30 @@ class Recorder:
     async def _write(self, ended: int) -> None:
         """Write what waits in the three queues; one that is refused does not keep the others from being written."""
         written, refusals = 0, []
-        writes: tuple[tuple[Any, Any, int | None], ...] = (
-            (self._lines.write, self._store_lines, None),
-            (self._progress.write, self._store_progress, None),
-            (self._ended.write, self._store_outcomes, ended),
-        )
-        for write, store, count in writes:
-            # Lines that are still there were refused; whatever comes in meanwhile belongs to later outcomes.
-            self._with_lines = {(one.run_id, one.attempt) for one in self._lines}
+        for write in (self._write_lines, self._write_progress, partial(self._write_outcomes, ended)):
             try:
-                written += await write(store, count)
+                written += await write()
             except StatementFailed as refusal:
                 refusals.append(refusal)
         for queue in (self._lines, self._progress, self._ended):
             queue.judge(others_were_written=written > 0)
         if refusals:
             raise refusals[0]
+
+    async def _write_lines(self) -> int:
+        return await self._lines.write(self._store_lines)
+
+    async def _write_progress(self) -> int:
+        return await self._progress.write(self._store_progress)
+
+    async def _write_outcomes(self, count: int) -> int:
+        # Lines that are still there were refused, and must be stored first. What comes in meanwhile belongs to later outcomes.
+        with_lines = {(one.run_id, one.attempt) for one in self._lines}
+
+        def waits(one: OutgoingOutcome) -> bool:
+            return (one.finished.id, one.finished.attempt) in with_lines
+
+        return await self._ended.write(self._store_outcomes, count, waits if with_lines else None)
 
     def _collect_news(self) -> None:
         """Take what running handlers have told, at most once in PROGRESS_INTERVAL."""

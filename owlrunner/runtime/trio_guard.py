@@ -37,7 +37,8 @@ def _child_finished(self: trio.Nursery, task: trio.lowlevel.Task, result: "outco
 
 def open_nurseries() -> int:
     """Return how many nurseries the current task has open."""
-    return len(trio.lowlevel.current_task().child_nurseries)
+    # The public property copies the list, for each run.
+    return len(trio.lowlevel.current_task()._child_nurseries)  # noqa: SLF001
 
 
 def close_abandoned_nurseries(before: int) -> None:
@@ -48,9 +49,9 @@ def close_abandoned_nurseries(before: int) -> None:
     a task exits, but before it looks.
     """
     task = trio.lowlevel.current_task()
-    abandoned = task.child_nurseries[before:]
-    for nursery in abandoned:
+    if len(task._child_nurseries) == before:  # noqa: SLF001
+        return
+    for nursery in task.child_nurseries[before:]:
         nursery.cancel_scope.cancel()
         nursery._closed = True  # noqa: SLF001 - what its children raise is dropped, as Trio itself has it
-    if abandoned:
-        task._child_nurseries = task.child_nurseries[:before]  # noqa: SLF001
+    task._child_nurseries = task.child_nurseries[:before]  # noqa: SLF001

@@ -46,7 +46,7 @@ class WriteQueue(Generic[T]):
 
     ``group_of`` says what may be written together, ``size_of`` how many bytes an item has, ``smaller`` what to write
     instead of an item whose data is refused (None: nothing), ``name_of`` what the log calls it. An item that was
-    refused alone ``max_tries`` times is dropped; None: never. ``waits`` says that an item is not to be written yet.
+    refused alone ``max_tries`` times is dropped; None: never.
     """
 
     def __init__(
@@ -57,14 +57,13 @@ class WriteQueue(Generic[T]):
         name_of: Callable[[T], str],
         smaller: Callable[[T, StatementFailed], T | None] = lambda _item, _error: None,
         max_tries: int | None = None,
-        waits: Callable[[T], bool] = lambda _item: False,
     ) -> None:
         self._group_of = group_of
         self._size_of = size_of
         self._name_of = name_of
         self._smaller = smaller
         self._max_tries = max_tries
-        self._waits = waits
+        self._waits: Callable[[T], bool] | None = None
         self._refused: list[_Entry[T]] = []
         self._entries: deque[_Entry[T]] = deque()
         self._most = MAX_BATCH
@@ -79,8 +78,15 @@ class WriteQueue(Generic[T]):
         """Put an item at the back."""
         self._entries.append(_Entry(item))
 
-    async def write(self, store: Callable[[Sequence[T]], Awaitable[None]], count: int | None = None) -> int:
+    async def write(
+        self,
+        store: Callable[[Sequence[T]], Awaitable[None]],
+        count: int | None = None,
+        waits: Callable[[T], bool] | None = None,
+    ) -> int:
         """Write the first ``count`` items (all that wait now, unless given) and return how many were written.
+
+        Those of which ``waits`` says so are passed over.
 
         Raises DatabaseTrouble when it may not be the items' fault.
         """
@@ -88,8 +94,9 @@ class WriteQueue(Generic[T]):
         written = 0
         refused_in_a_row = 0
         self._refused = []
+        self._waits = waits
         while left > 0:
-            if self._waits(self._entries[0].item):
+            if waits is not None and waits(self._entries[0].item):
                 self._entries.rotate(-1)
                 left -= 1
                 continue
@@ -125,14 +132,15 @@ class WriteQueue(Generic[T]):
     def _front(self, left: int) -> list[_Entry[T]]:
         """The first items that may be written together."""
         batch: list[_Entry[T]] = []
-        size = 0
+        size, group = 0, None
+        # Each outcome comes by here: what is called for each item counts.
+        group_of, size_of, waits = self._group_of, self._size_of, self._waits
         for entry in islice(self._entries, min(left, self._most)):
-            size += self._size_of(entry.item)
-            if batch and (
-                size > MAX_BATCH_BYTES
-                or self._waits(entry.item)
-                or self._group_of(entry.item) != self._group_of(batch[0].item)
-            ):
+            item = entry.item
+            size += size_of(item)
+            if not batch:
+                group = group_of(item)
+            elif size > MAX_BATCH_BYTES or group_of(item) != group or (waits is not None and waits(item)):
                 break
             batch.append(entry)
         return batch
