@@ -409,3 +409,38 @@ async def test_a_late_word_is_not_heard(door: Door) -> None:
         ended: dict[str, Any] = {"for_good": True, "retry_in": 0.0, "give_up_after": 60.0}
         assert await notifications.settle(session, SERVER, first, error="too late", **ended) is None
         assert await notifications.settle(session, UUID(int=2), second, error=None, **ended) == "sent"
+
+
+class Panic(BaseException):
+    """As extension modules raise it."""
+
+
+@pytest.mark.parametrize("error", [Panic("out of luck"), KeyboardInterrupt(), GeneratorExit()])
+async def test_a_notifier_that_raises_anything_ends_its_own_try(door: Door, serve: Serve, error: BaseException) -> None:
+    """Whatever a notifier raises, the server goes on, and the notification is tried again."""
+    raised: list[BaseException] = []
+
+    class Rogue:
+        async def send(self, notification: owlrunner.Notification) -> None:
+            """Raise it once."""
+            del notification
+            if not raised:
+                raised.append(error)
+                raise error
+
+    await serve(offering(ear=Rogue()), QUICK)
+    await door.trigger("polite", params={"steps": 1})
+    await settled(door, [("sent", 2, None)])
+    assert raised == [error]
+
+
+async def test_a_notification_that_ends_its_servers_is_given_up(door: Door) -> None:
+    """Each try is counted before it can end the process: after ten dead servers nobody tries again."""
+    await rules(door, "ear", alert_email=OWNER)
+    await by_finish(door)
+    for number in range(1, 11):
+        await door.sql("update notifications set server_id = gen_random_uuid() where status = 'pending'")
+        async with door.db.session() as session:
+            await notifications.release_of_dead(session)
+        [(status, restarts)] = await door.sql("select status::text, restarts from notifications")
+        assert (status, restarts) == ("pending" if number < 10 else "given_up", number)
