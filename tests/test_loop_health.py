@@ -11,7 +11,7 @@ from owlrunner.runtime.loop_health import LoopHealth
 def test_a_loop_that_does_not_come_round_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop is late once its pause and the grace are over, by its name, until it has come round again."""
     now = 1000.0
-    monkeypatch.setattr(loop_health.time, "monotonic", lambda: now)
+    monkeypatch.setattr("owlrunner.runtime.loop_health.time.monotonic", lambda: now)
     health = LoopHealth()
     health.came_round("claim", 5.0)
     health.came_round("record", 60.0)
@@ -26,7 +26,7 @@ def test_a_loop_that_does_not_come_round_is_named(monkeypatch: pytest.MonkeyPatc
 def test_a_loop_that_waits_for_something_to_happen_is_never_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that is full claims nothing, however long its runs take, and that is as it should be."""
     now = 1000.0
-    monkeypatch.setattr(loop_health.time, "monotonic", lambda: now)
+    monkeypatch.setattr("owlrunner.runtime.loop_health.time.monotonic", lambda: now)
     health = LoopHealth()
     health.came_round("claim", math.inf)
     now += 1e9
