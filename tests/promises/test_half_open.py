@@ -12,11 +12,14 @@ from owlrunner.job_run import RunStatus
 from owlrunner.jobs import Jobs
 from owlrunner.storage.postgres import Database
 from owlrunner.trigger_request import TriggerRequest
-from tests.pooler import Pooled
+from tests.pooler import Pooled, needs_listen
 from tests.promises.serving import OPERATOR, Door, LogEar, Serve
 from tests.relay import Relay, relayed
 
 LEASE = 3.0
+
+# The relay stands where the pooler would. Behind one each statement has a transaction of its own, and what is lost is its commit.
+pytestmark = needs_listen
 
 
 @pytest.fixture
