@@ -9,6 +9,7 @@ from owlrunner.storage import attempts, servers
 from owlrunner.storage.attempts import Offer
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.servers import Registration
+from tests.pooler import needs_listen
 from tests.promises.serving import Door, Serve
 
 LIMITED, FREE = Offer("at_most_two", "f", 2), Offer("parallel", "f")
@@ -85,6 +86,7 @@ async def test_a_limited_type_hands_over_at_once(door: Door, serve: Serve) -> No
             await door.until(run_id, RunStatus.COMPLETED)
 
 
+@needs_listen
 async def test_a_cancel_between_claim_and_start_is_heard(door: Door, serve: Serve) -> None:
     """A cancel request that arrives while the claim's answer is on its way reaches the handler at once."""
     # Whoever claims is cancelled in the same statement, before the server can know that it holds the run.
