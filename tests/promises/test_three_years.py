@@ -55,6 +55,9 @@ async def test_three_years_fire_once_and_never_overlap(door: Door, clock: None, 
     while now < END:
         now += timedelta(hours=1)
         await door.sql("select advance(%s)", now)
+        if now.hour == 0 and now.day % 5 == 0:
+            # As autovacuum would, which is off in tests.
+            await door.sql("vacuum job_runs, schedules, schedule_fires, schedule_looks, fake_now")
         async with trio.open_nursery() as nursery:
             for server in servers:
                 nursery.start_soon(server.look)
