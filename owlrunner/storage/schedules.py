@@ -145,15 +145,7 @@ async def lock(session: Session, name: str, fingerprint: str) -> Locked | None:
 
 async def record(session: Session, fire: Fire) -> bool:
     """Put a fire time on record; False where it is already."""
-    params = {
-        "schedule": fire.schedule,
-        "fire_time": fire.time,
-        "outcome": str(fire.outcome),
-        "reason": fire.reason,
-        "run_id": fire.run_id,
-        "active_run_id": fire.active_run_id,
-    }
-    return await session.row("schedules/record_fire", params) is not None
+    return await session.row("schedules/record_fire", _params_of(fire)) is not None
 
 
 async def decided(session: Session, name: str, until: datetime) -> None:
@@ -174,14 +166,19 @@ async def queued(session: Session, name: str) -> list[tuple[datetime, datetime]]
 
 async def settle_queued(session: Session, fire: Fire) -> None:
     """Give a waiting fire its run, or give it up."""
-    params = {
+    await session.rows("schedules/settle_queued", _params_of(fire))
+
+
+def _params_of(fire: Fire) -> dict[str, Any]:
+    """A fire as the statements name its parts."""
+    return {
         "schedule": fire.schedule,
         "fire_time": fire.time,
         "outcome": str(fire.outcome),
         "reason": fire.reason,
         "run_id": fire.run_id,
+        "active_run_id": fire.active_run_id,
     }
-    await session.rows("schedules/settle_queued", params)
 
 
 async def wait_for(session: Session, name: str, run_id: UUID) -> None:
