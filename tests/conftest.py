@@ -81,14 +81,15 @@ def _prepared_postgres() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def same_log_levels() -> Iterator[None]:
     """Plugins make libraries quieter for the whole process; the next test in it hears them again."""
-    levels = {
-        logger: logger.level
-        for logger in logging.root.manager.loggerDict.values()
-        if isinstance(logger, logging.Logger)
-    }
+    levels = {logger: logger.level for logger in _loggers()}
     yield
-    for logger, level in levels.items():
-        logger.setLevel(level)
+    # A logger that the test was the first to ask for had no level before.
+    for logger in _loggers():
+        logger.setLevel(levels.get(logger, logging.NOTSET))
+
+
+def _loggers() -> list[logging.Logger]:
+    return [known for known in logging.root.manager.loggerDict.values() if isinstance(known, logging.Logger)]
 
 
 @pytest.fixture
