@@ -6,6 +6,7 @@ Every server runs this loop; none leads. How one schedule is decided is in ``owl
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 
 import trio
 
@@ -112,26 +113,37 @@ class Scheduler:
         sleeps = [SOON] if waiting else [math.inf]
         # What waits goes before what is due now.
         waiting.sort(key=lambda one: (one.name in self._retry_at, one.first_queued))
-        sleeps += [await self._decide(start_queued, deployed[one.name]) for one in waiting if one.startable]
-        for one in seen:
-            schedule = deployed[one.name].schedule
-            if due_fires(schedule, one.decided_until, one.now, one.watched_since):
-                sleeps.append(await self._decide(decide_due, deployed[one.name]))
-            upcoming = next(schedule.cron.after(one.now), None)
-            if upcoming is not None:
-                sleeps.append((upcoming - one.now).total_seconds())
+        tasks = [
+            (one.name, partial(self._decide, start_queued, deployed[one.name])) for one in waiting if one.startable
+        ]
+        tasks += [(one.name, partial(self._look_at, one, deployed[one.name])) for one in seen]
+        sleeps += [await self._guarded(name, task) for name, task in tasks]
         return min(sleeps)
+
+    async def _look_at(self, seen: schedules.Seen, deployed: Deployed) -> float:
+        """Decide what of a schedule is due, and return the seconds until it must be looked at again."""
+        schedule = deployed.schedule
+        sleep = math.inf
+        if due_fires(schedule, seen.decided_until, seen.now, seen.watched_since):
+            sleep = await self._decide(decide_due, deployed)
+        upcoming = next(schedule.cron.after(seen.now), None)
+        return sleep if upcoming is None else min(sleep, (upcoming - seen.now).total_seconds())
 
     async def _decide(self, how: Callable[[Session, Deployed], Awaitable[bool]], deployed: Deployed) -> float:
         """Have one schedule decided, and return the seconds until it must be looked at for that again: infinite if it is done."""
-        name = deployed.schedule.name
+        async with self._db.session() as session:
+            is_decided = await how(session, deployed)
+        self._on_triggered()
+        return math.inf if is_decided else SOON
+
+    async def _guarded(self, name: str, work: Callable[[], Awaitable[float]]) -> float:
+        """Do something for one schedule that returns the seconds until the next time; what it raises stops no other schedule."""
         wait = self._retry_at.get(name, -math.inf) - trio.current_time()
         if wait > 0:
             return wait
         self._retry_at[name] = trio.current_time()
         try:
-            async with self._db.session() as session:
-                is_decided = await how(session, deployed)
+            sleep = await work()
         except DatabaseUnavailable:
             # It may be the database, and then it is the same for all of them.
             raise
@@ -141,7 +153,6 @@ class Scheduler:
             logger.exception("schedule %s cannot be decided, the others go on", name)
         else:
             del self._retry_at[name]
-            self._on_triggered()
-            return math.inf if is_decided else SOON
+            return sleep
         self._retry_at[name] += TROUBLE_DELAY
         return TROUBLE_DELAY

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -315,6 +315,26 @@ async def test_a_refused_statement_stops_no_other_schedule(
     assert await door.sql("select schedule, outcome from schedule_fires") == [("hourly", "ran")]
     assert "schedule a bad one cannot be decided" in caplog.text
     assert "too bad" in caplog.text
+
+
+class Broken(Cron):
+    """An expression whose times cannot be computed."""
+
+    def after(self, instant: datetime) -> Iterator[datetime]:
+        """Never get there."""
+        raise OverflowError(f"no time after {instant}")
+
+
+async def test_a_cron_that_cannot_be_computed_stops_no_other_schedule(
+    door: Door, clock: Clock, catalog: Catalog, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Looking at a schedule is guarded as deciding it is."""
+    broken = attrs.evolve(BAD, cron=Broken.parse("0 * * * *"))
+    (scheduler,) = await schedulers(door, catalog, 1, broken, hourly())
+    await clock.set(ONE)
+    await scheduler.look()
+    assert await door.sql("select schedule, outcome from schedule_fires where outcome = 'ran'") == [("hourly", "ran")]
+    assert "schedule a bad one cannot be decided" in caplog.text
 
 
 async def test_a_schedule_that_breaks_the_connection_stops_no_other(door: Door, clock: Clock, catalog: Catalog) -> None:
