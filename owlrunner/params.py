@@ -33,7 +33,10 @@ def decode_params(raw: object, wanted: type[Any]) -> Any:
     """
     try:
         return decode(raw, wanted, where=WHERE, strict=False)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # A class's own checks may raise anything, sys.exit() included, and end no server by that.
         raise _refusal(error) from error
 
 
@@ -57,7 +60,7 @@ def encode_params(raw: object, wanted: type[Any]) -> bytes:
         raise _refusal(error) from error
 
 
-def _refusal(error: Exception) -> InvalidParams:
+def _refusal(error: BaseException) -> InvalidParams:
     """The complaint that an error comes to."""
     return InvalidParams(str(error) if isinstance(error, Undecodable) else f"{WHERE}: {type(error).__name__}: {error}")
 

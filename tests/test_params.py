@@ -2,6 +2,8 @@
 
 import enum
 import math
+import sys
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -224,6 +226,24 @@ def test_a_change_is_made_once(wanted: type[Any], raw: object, expected: object)
 def test_a_set_is_always_the_same_text() -> None:
     """The order in which the members of a set were given does not show."""
     assert stored({"some": ["3", 20, 1]}, Deep) == stored({"some": [20, 1, 3]}, Deep) == {"some": [1, 20, 3]}
+
+
+@attrs.frozen
+class Checked:
+    """A class that ends the process when its value is not right."""
+
+    day: int
+
+    def __attrs_post_init__(self) -> None:
+        """Look at it."""
+        sys.exit("no such day")
+
+
+@pytest.mark.parametrize("use", [decode_params, encode_params])
+def test_a_check_that_ends_the_process_is_a_refusal(use: Callable[[object, type[Any]], object]) -> None:
+    """Whatever a class's own checks raise is told as what is wrong with the params, and ends no server."""
+    with pytest.raises(InvalidParams, match=r"^params: SystemExit: no such day$"):
+        use({"day": 1}, Checked)
 
 
 @attrs.frozen
