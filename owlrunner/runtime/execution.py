@@ -114,7 +114,7 @@ def _unreadable(attempt: Attempt, problem: InvalidParams) -> Outcome:
     if attempt.fingerprint is None:
         return Outcome(RunStatus.FAILED, error=str(problem))
     attempt.ctx.log.warning("this server cannot read the params, and leaves the run to another: %s", problem)
-    return Outcome(RunStatus.PENDING, error=str(problem), relinquished=True, unreadable_by=attempt.fingerprint)
+    return Outcome(RunStatus.PENDING, error=str(problem), unreadable_by=attempt.fingerprint)
 
 
 def _returned(attempt: Attempt, result: Any) -> Outcome:

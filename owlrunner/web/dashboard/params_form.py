@@ -77,14 +77,6 @@ def fields_of(schema: Mapping[str, Any]) -> list[Field]:
     return fields
 
 
-def fields_with(fields: list[Field], values: Mapping[str, Any]) -> list[Field]:
-    """The fields, filled with the params of a run."""
-    return [
-        attrs.evolve(field, text=_as_text(field.kind, values[field.name])) if field.name in values else field
-        for field in fields
-    ]
-
-
 def read(fields: list[Field], form: Mapping[str, str]) -> tuple[dict[str, Any], list[Field]]:
     """The params that a form holds, and the fields as they were filled in, with a problem where a text cannot be one."""
     params: dict[str, Any] = {}
