@@ -15,7 +15,8 @@ from rich.console import Console
 from tests.lab.arena import Setting
 from tests.lab.faults import Case, Kind
 from tests.lab.ground import Ground, open_ground
-from tests.lab.report import show, summary, write
+from tests.lab.record import Record
+from tests.lab.report import show, summary
 from tests.lab.scenarios import SCENARIOS
 from tests.lab.server_process import open_forge
 from tests.lab.session import Session, Unsound, Verdict, shuffled
@@ -35,6 +36,7 @@ def _case(_context: click.Context, _parameter: click.Parameter, names: tuple[str
 @click.option("--list", "only_list", is_flag=True, help="Only learn the statements, and list the cases.")
 @click.option("--seed", type=int, help="The order of the cases; by chance unless given.")
 @click.option("--minutes", type=float, help="Begin no case after so many minutes: a part of all cases, by the seed.")
+@click.option("--resume", is_flag=True, help="Leave out the cases that hold by the record of an earlier session.")
 @click.option("--at-once", default=5, show_default=True, help="How many cases are played side by side.")
 @click.option("--lease", default=3.0, show_default=True, help="The servers' lease, in seconds.")
 @click.option(
@@ -52,6 +54,7 @@ def main(
     only_list: bool,
     seed: int | None,
     minutes: float | None,
+    resume: bool,
     at_once: int,
     lease: float,
     hold: float | None,
@@ -65,11 +68,18 @@ def main(
     signal.signal(signal.SIGINT, signal.default_int_handler)
     console = Console(width=140, soft_wrap=True)
     seed = random.randrange(10**6) if seed is None else seed  # noqa: S311 - an order, no secret
-    wanted = Wanted(cases, scenarios or tuple(SCENARIOS), [Kind(kind) for kind in kinds] or list(Kind), seed, minutes)
-    verdicts: list[Verdict] = []
+    record = Record(out)
+    verdicts = [verdict for verdict in record.read() if verdict.played.holds] if resume else []
+    held = frozenset(str(verdict.case) for verdict in verdicts)
+    wanted = Wanted(
+        cases, scenarios or tuple(SCENARIOS), [Kind(kind) for kind in kinds] or list(Kind), held, seed, minutes
+    )
+    if not only_list:
+        record.begin(verdicts)
 
     def tell(verdict: Verdict) -> None:
         verdicts.append(verdict)
+        record.add(verdict)
         played = verdict.played
         state = "; ".join(played.broken) or ("holds" if played.struck else "not reached")
         console.print(f"{len(verdicts)} {verdict.case} ({played.seconds:.1f} s): {state}", markup=False)
@@ -91,7 +101,6 @@ def main(
     if only_list:
         return
     show(verdicts, seed, console)
-    write(verdicts, seed, out)
     if page is not None:
         summary(verdicts, page)
     raise SystemExit(any(not verdict.played.holds for verdict in verdicts))
@@ -105,6 +114,8 @@ class Wanted:
     """These alone, if there are any."""
     scenarios: tuple[str, ...]
     kinds: list[Kind]
+    held: frozenset[str]
+    """The cases that are left out."""
     seed: int
     minutes: float | None
 
@@ -130,6 +141,7 @@ async def _list(console: Console, session: Session, wanted: Wanted) -> None:
 async def _play(console: Console, tell: Callable[[Verdict], None], session: Session, wanted: Wanted) -> None:
     stop_at = trio.current_time() + wanted.minutes * 60 if wanted.minutes is not None else math.inf
     cases = wanted.cases or shuffled(await session.learn(wanted.scenarios, wanted.kinds), wanted.seed)
+    cases = [case for case in cases if str(case) not in wanted.held]
     console.print(f"{len(cases)} cases, seed {wanted.seed}")
     await session.play(cases, tell, stop_at=stop_at)
 

@@ -1,6 +1,5 @@
-"""What came of it: a table of scenarios and faults, the cases that were broken, and the same as JSON."""
+"""What came of it: a table of scenarios and faults, and the cases that were broken."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -49,25 +48,6 @@ def show(verdicts: Sequence[Verdict], seed: int, console: Console) -> None:
         console.print(f"{verdict.case}: {'; '.join(verdict.played.broken)}", markup=False)
     missed = sum(not verdict.played.struck and verdict.played.holds for verdict in verdicts)
     console.print(f"{len(verdicts)} cases, {len(broken)} broken, {missed} not reached; seed {seed}")
-
-
-def write(verdicts: Sequence[Verdict], seed: int, folder: Path) -> None:
-    """Write everything as JSON."""
-    folder.mkdir(parents=True, exist_ok=True)
-    report = {
-        "seed": seed,
-        "cases": [
-            {
-                "name": str(verdict.case),
-                "struck": verdict.played.struck,
-                "broken": verdict.played.broken,
-                "seconds": round(verdict.played.seconds, 1),
-                **({} if verdict.played.holds else {"log": verdict.played.log}),
-            }
-            for verdict in verdicts
-        ],
-    }
-    (folder / "report.json").write_text(json.dumps(report, indent=2), "utf-8")
 
 
 def summary(verdicts: Sequence[Verdict], page: Path) -> None:
