@@ -179,6 +179,39 @@ async def test_batches_at_the_same_instant(door: Door, project: tuple[UUID, UUID
         assert existing == created * 7
 
 
+INSERT = (
+    "insert into job_runs (job_type, team_id, project_id, triggered_by) values ('project_work', %s, %s, 'elsewhere')"
+)
+WAITING = (
+    "select count(*) = 1 from pg_stat_activity where datname = current_database() and wait_event = 'transactionid'"
+)
+
+
+async def test_a_batch_that_dies_in_a_deadlock_is_sent_again(door: Door, project: tuple[UUID, UUID]) -> None:
+    """PostgreSQL undoes a batch that waits in a circle with somebody else; the caller hears of what holds afterwards."""
+    team, _ = project
+    rows = await door.sql(
+        "insert into projects (team_id, name, slug) select %s, 'P', 'p' || n from generate_series(1, 2) n returning id",
+        team,
+    )
+    first, second = sorted(row[0] for row in rows)
+    told: list[UUID | Refused] = []
+
+    async def send() -> None:
+        wanted = [TriggerRequest("project_work", project_id=str(one)) for one in (first, second)]
+        told.extend(await door.jobs.trigger_many(OPERATOR, team, wanted))
+
+    async with trio.open_nursery() as nursery, door.db.session() as session, session.transaction():
+        # Of the two it is the batch that finds out and dies.
+        await session.connection.execute("set local deadlock_timeout = '1min'")
+        await session.connection.execute(INSERT, (team, second))
+        nursery.start_soon(send)
+        while await door.sql(WAITING) != [(True,)]:
+            await trio.sleep(0.01)
+        await session.connection.execute(INSERT, (team, first))
+    assert [type(one) for one in told] == [RunAlreadyActive, RunAlreadyActive]
+
+
 async def test_a_batch_without_the_guard(door: Door) -> None:
     """A job type with overlap="allow" gets a run for every item, each with its params and its due time."""
     wanted = [TriggerRequest("parallel", params={"steps": number}, run_at=f"{number}h") for number in range(1, 4)]
