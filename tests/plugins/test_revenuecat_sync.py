@@ -22,6 +22,7 @@ from owlrunner_revenuecat.rate_limit import TokenBucket
 from owlrunner_revenuecat.saving import NotSaved
 from owlrunner_revenuecat.settings import SyncSettings
 from owlrunner_revenuecat.sync import IntegrationMissing
+from tests.hostile import make_hostile
 
 QUICK = SyncSettings(customer_requests_per_minute=100_000, configuration_requests_per_minute=100_000, retry_delay=0.001)
 
@@ -129,6 +130,16 @@ async def test_every_user_is_synced_and_counted(world: World) -> None:
     assert len(named) == 11
     assert named[-1] == "...and 2 more"
     assert set(named[:10]) < {f"user_unknown_{number:03}" for number in range(1, 13)}
+    assert await world.synced_users() == sorted(world.standin.customers)
+
+
+async def test_the_settings_of_the_database_change_nothing(world: World) -> None:
+    """With every setting of the sessions set to something else, the same is written and counted."""
+    await world.add_users(*app_user_ids(24, unknown=2))
+    before = await world.sync()
+    await world.execute("update app_users set revenue_synced_at = null, properties = '{}'")
+    make_hostile(world.db.conninfo)
+    assert await world.sync() == before
     assert await world.synced_users() == sorted(world.standin.customers)
 
 
