@@ -40,10 +40,13 @@ _COMMENT = re.compile(rb"--[^\n]*")
 
 @contextmanager
 def mapped_errors(connection: TrioConnection | None = None) -> Generator[None, None, None]:
-    """Turn what psycopg raises into DatabaseUnavailable or StatementFailed, and close a connection that it has spoilt."""
+    """Turn what goes wrong into DatabaseUnavailable or StatementFailed, and close a connection that it has spoilt.
+
+    That includes a process that has no file descriptor or no memory left: its loops wait and try again.
+    """
     try:
         yield
-    except psycopg.Error as error:
+    except (psycopg.Error, OSError, MemoryError) as error:
         if connection is not None and spoils(error):
             connection.hang_up()
         raise trouble_of(error, sent=connection is not None) from error

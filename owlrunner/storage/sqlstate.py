@@ -38,8 +38,11 @@ _VALUE = ("21", "22", "23", "27", "2F", "38", "39", "44", "54", "P0")
 _FATAL = ("FATAL", "PANIC")
 
 
-def fault_of(error: psycopg.Error) -> Fault:
+def fault_of(error: psycopg.Error | OSError | MemoryError) -> Fault:
     """Return what an error is about."""
+    if not isinstance(error, psycopg.Error):
+        # The process has run out of something in the middle of an exchange.
+        return Fault.CONNECTION
     state = error.sqlstate
     if state is None:
         # psycopg raises these two when there was no answer, and the others when it cannot even send the statement.
@@ -58,16 +61,16 @@ def _severity(diag: Diagnostic) -> str:
     return diag.severity_nonlocalized or ""
 
 
-def trouble_of(error: psycopg.Error, *, sent: bool = True) -> DatabaseTrouble:
+def trouble_of(error: psycopg.Error | OSError | MemoryError, *, sent: bool = True) -> DatabaseTrouble:
     """Return the error of ours that stands for psycopg's. ``sent`` says whether a statement may have reached the server."""
-    text = str(error).strip()
+    text = str(error).strip() or type(error).__name__
     fault = fault_of(error)
     if fault is Fault.CONNECTION:
         return DatabaseUnavailable(f"PostgreSQL cannot be reached: {text}", unknown=sent)
     return StatementFailed(f"PostgreSQL refused a statement: {text}", transient=fault is not Fault.VALUE)
 
 
-def spoils(error: psycopg.Error) -> bool:
+def spoils(error: psycopg.Error | OSError | MemoryError) -> bool:
     """Return whether the connection must not be used again.
 
     A session that is read-only after a failover, a prepared statement whose result type changed, an aborted transaction: what

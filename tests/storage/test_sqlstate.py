@@ -4,6 +4,7 @@ import psycopg
 import pytest
 
 from owlrunner.errors import DatabaseUnavailable, StatementFailed
+from owlrunner.storage import connection as connections
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.sqlstate import Fault, fault_of, spoils, trouble_of
 
@@ -129,6 +130,25 @@ async def test_a_plan_that_no_longer_fits_is_not_used_again(db: Database) -> Non
     async with db.dedicated() as other:
         await other.execute("alter table owlrunner_migrations alter column owner type varchar(200)")
     assert await db.rows("migrations/applied") != []
+
+
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), MemoryError()])
+async def test_a_process_that_has_run_out_waits(
+    db: Database, monkeypatch: pytest.MonkeyPatch, error: OSError | MemoryError
+) -> None:
+    """Without descriptors or memory in the middle of a statement its effect is unknown, and the connection is closed."""
+
+    async def fail(*_: object) -> None:
+        raise error
+
+    async with db.session() as session:
+        with monkeypatch.context() as patch:
+            patch.setattr(connections, "_drive", fail)
+            with pytest.raises(DatabaseUnavailable, match=r"open files|MemoryError") as caught:
+                await session.rows("migrations/exists")
+        assert caught.value.unknown
+        assert session.connection.closed
+    assert await db.rows("migrations/exists") == [(True,)]
 
 
 async def test_a_value_that_cannot_be_sent_is_a_refusal(db: Database) -> None:
