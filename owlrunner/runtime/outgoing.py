@@ -4,6 +4,9 @@ import logging
 from typing import NamedTuple
 from uuid import UUID
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from owlrunner.errors import StatementFailed
 from owlrunner.job_run import Outcome, Progress, RunStatus
 from owlrunner.run_log import LogLine
@@ -32,7 +35,7 @@ class OutgoingProgress(NamedTuple):
     kept: bool
 
 
-class OutgoingOutcome(NamedTuple):
+class OutgoingOutcome(Struct, frozen=True):
     """How an attempt ended."""
 
     server_id: UUID
@@ -61,9 +64,9 @@ def smaller_outcome(one: OutgoingOutcome, error: StatementFailed) -> OutgoingOut
     if one.reduced == 0:
         logger.error("the result of run %s could not be stored: %s", finished.id, error)
         result = None if finished.result is None else unstorable(str(error))
-        return one._replace(finished=finished._replace(result=result, progress=None), reduced=1)
+        return replace(one, finished=replace(finished, result=result, progress=None), reduced=1)
     if one.reduced == 1:
         message = f"The run ended as {finished.outcome.status}, but its outcome could not be stored"
         failed = Outcome(RunStatus.FAILED, error=message)
-        return one._replace(finished=FinishedAttempt(finished.id, finished.attempt, failed, None, None), reduced=2)
+        return replace(one, finished=FinishedAttempt(finished.id, finished.attempt, failed, None, None), reduced=2)
     return None

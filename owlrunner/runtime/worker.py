@@ -227,6 +227,8 @@ class Worker:
             if self._logs.put_back():
                 self._tell_of_lost_lines()
             self._recorder.ended(attempt, outcome)
-        finally:
+        except BaseException:
             self._recorder.forget(attempt)
+            raise
+        finally:
             self._held.remove(attempt)

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from itertools import islice
 from typing import Generic, TypeVar
 
-import attrs
+from msgspec import Struct
 
 from owlrunner.errors import DatabaseTrouble, StatementFailed
 
@@ -33,8 +33,7 @@ MAX_BATCH_BYTES = 2 * 1024 * 1024
 logger = logging.getLogger(__name__)
 
 
-@attrs.define(eq=False)
-class _Entry(Generic[T]):
+class _Entry(Struct, Generic[T], eq=False):
     item: T
     tries: int = 0
     refused_since: float | None = None

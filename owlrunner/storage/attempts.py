@@ -27,7 +27,7 @@ class ClaimedRun(NamedTuple):
     max_attempts: int
 
 
-class FinishedAttempt(NamedTuple):
+class FinishedAttempt(msgspec.Struct, frozen=True):
     """An outcome on its way into the database. ``result`` and ``progress`` are JSON text."""
 
     id: UUID
