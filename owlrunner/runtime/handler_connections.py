@@ -7,6 +7,7 @@ import attrs
 import trio
 
 from owlrunner.context import Connection, JobContext
+from owlrunner.storage.long_statements import notice_lost_answers
 from owlrunner.storage.postgres import Database
 
 
@@ -19,10 +20,14 @@ class _Place:
 
 
 class HandlerConnections:
-    """What ``ctx.connect()`` opens on one server."""
+    """What ``ctx.connect()`` opens on one server: for at most so many runs at once.
 
-    def __init__(self, db: Database, most: int) -> None:
+    A statement without an answer is looked after every ``look_after`` seconds, and fails when the server is not executing it.
+    """
+
+    def __init__(self, db: Database, most: int, look_after: float = 10.0) -> None:
         self._db = db
+        self._look_after = look_after
         self._free = trio.Semaphore(most)
         self._places: dict[JobContext, _Place] = {}
 
@@ -41,6 +46,7 @@ class HandlerConnections:
         try:
             await self._wait_for(place)
             async with self._db.dedicated("handler") as connection:
+                await notice_lost_answers(self._db, connection, self._look_after)
                 yield connection
         finally:
             place.users -= 1

@@ -107,7 +107,7 @@ class Loops:
             job_types=catalog.job_types.values(),
             held=held,
             recorder=recorder,
-            connections=HandlerConnections(db, config.database.handler_connections),
+            connections=HandlerConnections(db, config.database.handler_connections, lease / 3),
             bell=wakeups.pending,
             held_bell=wakeups.held,
             membership=heartbeat,

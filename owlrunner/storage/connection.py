@@ -4,8 +4,9 @@ psycopg's protocol code is generators that yield "wait until this socket is read
 with Trio. What it overrides is private to psycopg 3.3 in places, so tests/storage/test_postgres.py is the contract.
 
 Every wait ends. Connecting has a limit for each host, resolving its name included. With ``answer_within`` each exchange with the
-server has one; when it is over the connection is closed, because an answer that comes late would be taken for the next one's. The
-kernel gives up a peer that has vanished (keepalives, ``tcp_user_timeout``) also where a statement may take hours.
+server has one; when it is over the connection is closed, because an answer that comes late would be taken for the next one's. Where
+a statement may take hours, ``watch`` is asked instead whether the server is at work on it (see long_statements), and the kernel
+gives up a peer that has vanished (keepalives, ``tcp_user_timeout``).
 """
 
 import ipaddress
@@ -13,7 +14,7 @@ import logging
 import select
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import msgspec
 import psycopg
@@ -26,6 +27,10 @@ from psycopg.waiting import Ready, Wait
 
 RV = TypeVar("RV")
 
+MOST_DOUBTS = 2
+"""An answer may cross the first look."""
+LONGEST_PAUSE = 60.0
+"""Seconds between two looks at a statement that goes on and on."""
 CANCEL_PATIENCE = 5.0
 """Seconds that a cancelled statement gets to end in the server before its connection is closed instead."""
 VANISHED_PEER: dict[str, int] = {
@@ -65,6 +70,20 @@ class _OneTask:
         self._held = False
 
 
+class Watch(Protocol):
+    """Looks after the statements of one connection, from another one."""
+
+    @property
+    def interval(self) -> float:
+        """Seconds without an answer after which to look, and again and again."""
+
+    async def is_working(self) -> bool:
+        """Whether the server is executing a statement of the connection, or may be."""
+
+    async def end(self) -> None:
+        """End the connection's session in the server, if that can be done."""
+
+
 class TrioConnection(AsyncConnection[Any]):
     """A psycopg connection for Trio. When its task is cancelled in the middle of a statement, the server is told so."""
 
@@ -74,6 +93,8 @@ class TrioConnection(AsyncConnection[Any]):
         self._adapters = AdaptersMap(_Adapted.adapters)
         self.answer_within: float | None = None
         """Seconds for each exchange with the server, after which the connection is closed; None for no limit."""
+        self.watch: Watch | None = None
+        """Knows whether the server is at work on a statement that has not been answered."""
         self.gave_up_waiting = False
         """Whether it was closed because an answer did not come in time."""
 
@@ -133,7 +154,9 @@ class TrioConnection(AsyncConnection[Any]):
         limit = self.answer_within if timeout is None else timeout
         try:
             if limit is None:
-                return await _drive(gen, self.pgconn.socket)
+                return await (
+                    _drive(gen, self.pgconn.socket) if self.watch is None else self._drive_watched(gen, self.watch)
+                )
             with trio.fail_after(limit):
                 return await _drive(gen, self.pgconn.socket)
         except trio.TooSlowError:
@@ -147,6 +170,28 @@ class TrioConnection(AsyncConnection[Any]):
             if self.pgconn.status == pq.ConnStatus.OK and self.pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
                 await self._end_statement(gen)
             raise
+
+    async def _drive_watched(self, gen: Generator[Any, Any, RV], watch: Watch) -> RV:
+        """Run a generator, and give it up when the server turns out to be executing nothing, twice in a row."""
+        doubts, pause = 0, watch.interval
+        try:
+            wanted = next(gen)
+            while doubts < MOST_DOUBTS:
+                with trio.move_on_after(pause) as waiting:
+                    ready = await _ready(self.pgconn.socket, wanted)
+                if not waiting.cancelled_caught:
+                    wanted = gen.send(ready)
+                elif self.pgconn.transaction_status != pq.TransactionStatus.ACTIVE or await watch.is_working():
+                    # Either way somebody waits for what will come: who waits for notifications has no statement under way.
+                    doubts, pause = 0, min(pause * 1.5, max(LONGEST_PAUSE, watch.interval))
+                else:
+                    doubts, pause = doubts + 1, watch.interval
+        except StopIteration as end:
+            return cast(RV, end.value)
+        self.gave_up_waiting = True
+        self.hang_up()
+        await watch.end()
+        raise psycopg.OperationalError("the answer was lost: the server is not executing the statement any more")
 
     async def _end_statement(self, gen: Generator[Any, Any, Any]) -> None:
         """Cancel the running statement in the server and read its end, or close the connection.

@@ -31,6 +31,7 @@ from owlrunner.errors import (
 )
 from owlrunner.plugins import Catalog, Plugin
 from owlrunner.storage.connection import TrioConnection
+from owlrunner.storage.long_statements import notice_lost_answers
 from owlrunner.storage.postgres import Database, Session
 from owlrunner.storage.session_settings import SessionSettings
 from owlrunner.storage.sqlstate import Fault, fault_of
@@ -41,6 +42,8 @@ LOCK_TIMEOUT = 3.0
 LOCK_PAUSE = 2.0
 """Seconds between two tries, for those who had to wait behind it."""
 LOCK_TRIES = 60
+LOOK_AFTER = 5.0
+"""Seconds without an answer after which we look whether the server is still at work on a migration."""
 OLDEST_SERVER = 140_000
 """PostgreSQL 14, as libpq counts."""
 
@@ -146,6 +149,7 @@ async def _connected(db: Database) -> AsyncIterator[Session]:
     connection = await db.connect(settings, "migrate")
     try:
         _refuse_unsuitable(connection)
+        await notice_lost_answers(db, connection, LOOK_AFTER)
         yield Session(connection, settings.statement(for_transaction=True))
     finally:
         connection.hang_up()

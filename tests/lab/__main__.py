@@ -92,10 +92,11 @@ def main(
             environ=dict(one.split("=", 1) for one in settings),
         )
         run = functools.partial(_list, console) if only_list else functools.partial(_play, console, tell)
+        unsound = ""
         try:
             unsound = trio.run(_at_work, ground, setting, at_once, wanted, run)
-        except KeyboardInterrupt:
-            unsound = ""
+        except* KeyboardInterrupt:
+            console.print("interrupted; --resume goes on from here")
     if unsound:
         raise click.ClickException(unsound)
     if only_list:

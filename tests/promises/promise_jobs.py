@@ -261,6 +261,13 @@ async def child_process(ctx: owlrunner.JobContext, params: Child) -> dict[str, i
     return {"exit_code": os.waitstatus_to_exitcode(status)}
 
 
+@owlrunner.job_type(scope="system")
+async def long_query(ctx: owlrunner.JobContext, params: Steps) -> None:
+    """Wait for a query that takes a while."""
+    async with ctx.connect() as connection:
+        await connection.execute("select pg_sleep(%s)", (params.seconds,))
+
+
 @owlrunner.hookimpl
 def owlrunner_job_types() -> list[owlrunner.AnyJobType]:
     """All of them."""

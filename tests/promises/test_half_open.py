@@ -57,6 +57,19 @@ async def test_a_new_run_starts_and_a_cancel_is_heard(door: Door, serve: Serve, 
     await door.until(run_id, RunStatus.CANCELLED)
 
 
+async def test_a_handlers_statement_ends(door: Door, serve: Serve, relay: Relay) -> None:
+    """A handler whose connection has fallen silent gets an error from its statement, however long that might have taken."""
+    await serve(lease=LEASE)
+    run_id = await door.trigger("in_a_query")
+    await door.until_told(run_id, "asking")
+    relay.silence()
+    # It is at work in the server, so it is waited for.
+    await door.sql("select pg_terminate_backend(pid) from pg_stat_activity where query like '%%in_a_query */'")
+    run = await door.until(run_id, lambda run: run.completed_at is not None)
+    assert run.status is RunStatus.FAILED
+    assert "the answer was lost" in (run.error or "")
+
+
 async def test_the_server_stops(door: Door, serve: Serve, relay: Relay) -> None:
     """A server whose connections are silent stops in order when it is told to."""
     server = await serve(lease=LEASE, shutdown_grace=0.0)

@@ -111,6 +111,13 @@ async def test_a_log_is_there_when_its_run_has_ended(door: Door, serve: Serve) -
     assert lines[0].message == "through ctx.log"
 
 
+async def test_a_handlers_statement_may_take_its_time(door: Door, serve: Serve) -> None:
+    """A statement of a handler that takes longer than the whole lease is waited for."""
+    await serve(lease=1.5)
+    run_id = await door.trigger("long_query", params={"seconds": 3.0})
+    await door.until(run_id, RunStatus.COMPLETED)
+
+
 async def test_logs_are_kept_and_capped(door: Door, serve: Serve) -> None:
     """Lines of ctx.log, other loggers and threads are stored in order; past the cap the last ones are, and a line says so."""
     await serve()
