@@ -1,6 +1,8 @@
 """OwlRunner: background jobs for Trio and PostgreSQL. These are the names that a plugin author needs, and no others."""
 
-from owlrunner.context import Connection, JobContext
+from typing import TYPE_CHECKING
+
+from owlrunner.context import JobContext
 from owlrunner.errors import OwlRunnerError, Undeliverable
 from owlrunner.hookspecs import Migrations, Settings, hookimpl
 from owlrunner.job_run import Progress
@@ -8,6 +10,9 @@ from owlrunner.job_type import AnyJobType, JobType, Scope, job_type
 from owlrunner.notification import MailSender, Notification, Notifier
 from owlrunner.proxies import proxy_for
 from owlrunner.retry import Retry
+
+if TYPE_CHECKING:
+    from owlrunner.connection import Connection
 
 __all__ = [
     "AnyJobType",
@@ -28,3 +33,12 @@ __all__ = [
     "job_type",
     "proxy_for",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import the one name that brings psycopg along when somebody asks for it."""
+    if name == "Connection":
+        from owlrunner.connection import Connection  # noqa: PLC0415
+
+        return Connection
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,21 +9,21 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
-
-from psycopg import AsyncConnection
 
 from owlrunner.job_run import Progress
 from owlrunner.run_log import CONTEXT, LogLine, RunLog, run_logger
+
+if TYPE_CHECKING:
+    from owlrunner.connection import Connection
 
 MAX_COUNT = 2**53 - 1
 """The largest number that every reader of JSON gets right."""
 MAX_PROGRESS_MESSAGE = 500
 """How many characters a progress message keeps."""
 
-Connection = AsyncConnection[tuple[Any, ...]]
-Connect = Callable[["JobContext"], AbstractAsyncContextManager[Connection]]
+Connect: TypeAlias = Callable[["JobContext"], "AbstractAsyncContextManager[Connection]"]
 
 current_context: ContextVar["JobContext | None"] = ContextVar("owlrunner_context", default=None)
 """The context of the run that this task, or a thread that Trio started for it, works for."""
@@ -100,7 +100,7 @@ class JobContext:
             self._log = logging.LoggerAdapter(run_logger(self.job_type), {CONTEXT: self})
         return self._log
 
-    def connect(self) -> AbstractAsyncContextManager[Connection]:
+    def connect(self) -> "AbstractAsyncContextManager[Connection]":
         """Open a PostgreSQL connection of the handler's own: ``async with ctx.connect() as connection``.
 
         A psycopg ``AsyncConnection`` driven by Trio, in autocommit mode; use ``async with connection.transaction()`` where

@@ -13,7 +13,8 @@ import attrs
 import msgspec
 import trio
 
-from owlrunner.context import Connection, JobContext
+from owlrunner.connection import Connection
+from owlrunner.context import JobContext
 from owlrunner.job_run import Outcome, Progress, RunStatus
 from owlrunner.job_type import AnyJobType
 from owlrunner.runtime.execution import Attempt, Cut, execute, final_progress

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 import attrs
 import trio
 
-from owlrunner.context import Connection, JobContext
+from owlrunner.connection import Connection
+from owlrunner.context import JobContext
 from owlrunner.storage.long_statements import notice_lost_answers
 from owlrunner.storage.postgres import Database
 
