@@ -37,6 +37,7 @@ def _case(_context: click.Context, _parameter: click.Parameter, names: tuple[str
 @click.option("--seed", type=int, help="The order of the cases; by chance unless given.")
 @click.option("--minutes", type=float, help="Begin no case after so many minutes: a part of all cases, by the seed.")
 @click.option("--resume", is_flag=True, help="Leave out the cases that hold by the record of an earlier session.")
+@click.option("--again", is_flag=True, help="Play what is broken once more, alone; it is broken if that breaks, too.")
 @click.option("--at-once", default=5, show_default=True, help="How many cases are played side by side.")
 @click.option("--lease", default=3.0, show_default=True, help="The servers' lease, in seconds.")
 @click.option(
@@ -55,6 +56,7 @@ def main(
     seed: int | None,
     minutes: float | None,
     resume: bool,
+    again: bool,
     at_once: int,
     lease: float,
     hold: float | None,
@@ -69,16 +71,21 @@ def main(
     console = Console(width=140, soft_wrap=True)
     seed = random.randrange(10**6) if seed is None else seed  # noqa: S311 - an order, no secret
     record = Record(out)
-    verdicts = [verdict for verdict in record.read() if verdict.played.holds] if resume else []
-    held = frozenset(str(verdict.case) for verdict in verdicts)
+    verdicts = {str(one.case): one for one in record.read() if one.played.holds} if resume else {}
     wanted = Wanted(
-        cases, scenarios or tuple(SCENARIOS), [Kind(kind) for kind in kinds] or list(Kind), held, seed, minutes
+        cases,
+        scenarios or tuple(SCENARIOS),
+        [Kind(kind) for kind in kinds] or list(Kind),
+        frozenset(verdicts),
+        seed,
+        minutes,
+        again,
     )
     if not only_list:
-        record.begin(verdicts)
+        record.begin(list(verdicts.values()))
 
     def tell(verdict: Verdict) -> None:
-        verdicts.append(verdict)
+        verdicts[str(verdict.case)] = verdict
         record.add(verdict)
         played = verdict.played
         state = "; ".join(played.broken) or ("holds" if played.struck else "not reached")
@@ -101,10 +108,10 @@ def main(
         raise click.ClickException(unsound)
     if only_list:
         return
-    show(verdicts, seed, console)
+    show(list(verdicts.values()), seed, console)
     if page is not None:
-        summary(verdicts, page)
-    raise SystemExit(any(not verdict.played.holds for verdict in verdicts))
+        summary(list(verdicts.values()), page)
+    raise SystemExit(any(not verdict.played.holds for verdict in verdicts.values()))
 
 
 @attrs.frozen
@@ -119,6 +126,8 @@ class Wanted:
     """The cases that are left out."""
     seed: int
     minutes: float | None
+    again: bool
+    """Whether what is broken is played once more, alone: a machine that does too much at once breaks limits, too."""
 
 
 Run = Callable[[Session, Wanted], Awaitable[None]]
@@ -144,7 +153,16 @@ async def _play(console: Console, tell: Callable[[Verdict], None], session: Sess
     cases = wanted.cases or shuffled(await session.learn(wanted.scenarios, wanted.kinds), wanted.seed)
     cases = [case for case in cases if str(case) not in wanted.held]
     console.print(f"{len(cases)} cases, seed {wanted.seed}")
-    await session.play(cases, tell, stop_at=stop_at)
+    broken: list[Case] = []
+
+    def note(verdict: Verdict) -> None:
+        tell(verdict)
+        if not verdict.played.holds:
+            broken.append(verdict.case)
+
+    await session.play(cases, note, stop_at=stop_at)
+    if wanted.again:
+        await attrs.evolve(session, at_once=1).play(broken, tell)
 
 
 if __name__ == "__main__":
