@@ -49,6 +49,8 @@ async def keep_recovering(
                 stale = await servers.anything_stale(session)
             if stale and await _recover(db):
                 on_requeued()
+            async with db.session() as session:
+                _tell([], await job_runs.cancel_orphaned(session))
             await _report_stranded(db, interval)
         except DatabaseTrouble as error:
             logger.warning("cannot look for dead servers: %s", error)

@@ -130,6 +130,12 @@ async def fail_waiting(session: Session, server_id: UUID, after: float, limit: i
     return [Recovered(run_id, job_type, RunStatus(status)) for run_id, job_type, status in rows]
 
 
+async def cancel_orphaned(session: Session) -> list[Recovered]:
+    """Cancel the runs that were created while their project or team was being soft-deleted."""
+    rows = await session.rows("job_runs/cancel_orphaned")
+    return [Recovered(run_id, job_type, RunStatus(status)) for run_id, job_type, status in rows]
+
+
 async def strand(session: Session, after: float) -> list[tuple[str, UUID, bool]]:
     """Return the job types, not reported yet, of which due runs wait that no living server can execute.
 

@@ -2,6 +2,7 @@
 
 from uuid import UUID, uuid4
 
+import pytest
 import trio
 
 from owlrunner.job_run import RunStatus
@@ -120,6 +121,24 @@ async def test_what_was_soft_deleted_does_not_run(door: Door, project: tuple[UUI
     # One that was being inserted at that moment.
     await door.sql(insert, *project)
     assert await claimed(door, server_id, [offer], 10) == []
+
+
+@pytest.mark.parametrize(("table", "number", "why"), [("projects", 1, "project deleted"), ("teams", 0, "team deleted")])
+async def test_what_was_created_while_its_project_was_deleted_is_cancelled(
+    door: Door, project: tuple[UUID, UUID], serve: Serve, table: str, number: int, why: str
+) -> None:
+    """A run whose creation and whose project's deletion did not see each other ends, as the others of the project did."""
+    async with door.db.session() as session, session.transaction():
+        cursor = await session.connection.execute(
+            "insert into job_runs (job_type, team_id, project_id, triggered_by)"
+            " values ('project_work', %s, %s, 'operator') returning id",
+            project,
+        )
+        ((created,),) = await cursor.fetchall()
+        await door.sql(f"update {table} set deleted_at = now() where id = %s", project[number])
+    assert (await door.view(created)).status is RunStatus.PENDING
+    await serve(lease=2.0)
+    assert (await door.until(created, RunStatus.CANCELLED)).cancelled_by == why
 
 
 async def test_what_belongs_to_a_deleted_team_does_not_run(door: Door, project: tuple[UUID, UUID]) -> None:
