@@ -10,6 +10,7 @@ from owlrunner.connection import Connection
 from owlrunner.context import JobContext
 from owlrunner.storage.long_statements import notice_lost_answers
 from owlrunner.storage.postgres import Database
+from owlrunner.storage.session_settings import OF_HANDLERS
 
 
 @attrs.define(eq=False)
@@ -46,7 +47,7 @@ class HandlerConnections:
         place.users += 1
         try:
             await self._wait_for(place)
-            async with self._db.dedicated("handler") as connection:
+            async with self._db.dedicated("handler", OF_HANDLERS) as connection:
                 await notice_lost_answers(self._db, connection, self._look_after)
                 yield connection
         finally:

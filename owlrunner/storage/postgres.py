@@ -19,7 +19,7 @@ import trio
 
 from owlrunner.errors import DatabaseTrouble, DatabaseUnavailable, StatementFailed
 from owlrunner.storage.connection import TrioConnection, has_hung_up, is_clean
-from owlrunner.storage.session_settings import SessionSettings
+from owlrunner.storage.session_settings import SessionSettings, settle_behind_pooler
 from owlrunner.storage.sqlstate import spoils, trouble_of
 
 Params = Mapping[str, Any]
@@ -149,6 +149,7 @@ class Database:
         self.answer_within = answer_within
         self._application = f"owlrunner {name}".strip()
         self._connect_timeout = connect_timeout
+        self._pooled = not prepare
         # None switches prepared statements off, which poolers in transaction mode need.
         self._prepare_threshold: Literal[2] | None = 2 if prepare else None
         self._settings = SessionSettings(
@@ -168,11 +169,11 @@ class Database:
         self._close_idle()
 
     async def connect(self, settings: SessionSettings | None = None, name: str | None = None) -> TrioConnection:
-        """Open one more connection, outside of the pool, with the session settings that mean something to values.
+        """Open one more connection, outside of the pool; where nothing is said, a statement may take any time.
 
         Raises DatabaseUnavailable.
         """
-        settings = settings or SessionSettings(own=False)
+        settings = settings or SessionSettings(by_index=False)
         with mapped_errors():
             connection = await TrioConnection.connect(
                 self.conninfo,
@@ -188,7 +189,10 @@ class Database:
             undo.callback(connection.hang_up)
             connection.answer_within = self._connect_timeout
             with mapped_errors():
-                await connection.execute(settings.statement(), prepare=False)
+                if self._pooled:
+                    await settle_behind_pooler(connection)
+                else:
+                    await connection.execute(settings.statement(), prepare=False)
             connection.answer_within = None
             undo.pop_all()
         return connection
@@ -200,9 +204,11 @@ class Database:
         return connection
 
     @asynccontextmanager
-    async def dedicated(self, name: str | None = None) -> AsyncIterator[TrioConnection]:
+    async def dedicated(
+        self, name: str | None = None, settings: SessionSettings | None = None
+    ) -> AsyncIterator[TrioConnection]:
         """Open a connection of the caller's own, closed at the end: for a loop, or for a handler."""
-        connection = await self.connect(name=name)
+        connection = await self.connect(settings, name)
         try:
             yield connection
         finally:
@@ -242,7 +248,7 @@ class Database:
     @property
     def _for_transaction(self) -> bytes | None:
         """What each transaction begins with; None where the session keeps its settings."""
-        return None if self._prepare_threshold else self._settings.statement(for_transaction=True)
+        return self._settings.statement(for_transaction=True) if self._pooled else None
 
     async def rows(
         self, name: str, params: Params | None = None, *, plan_anew: bool = False, idempotent: bool = False

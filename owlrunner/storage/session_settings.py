@@ -2,11 +2,17 @@
 
 Every statement of ours is written for these settings. A role with ``datestyle = German`` or ``default_transaction_isolation =
 'repeatable read'`` would otherwise change what values mean, or which statements fail.
+
+Behind a pooler in transaction mode a session is lent for one transaction and then to somebody else, so nothing is set for the
+session there: a statement timeout that stays behind would end the next handler's statement. Each transaction of ours sets what it
+needs with ``set local``, and begins with its isolation level, because the defaults count only for transactions that begin later.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
+from psycopg import AsyncConnection, IsolationLevel
 
 _MEANING: Mapping[str, str] = {
     "client_encoding": "UTF8",
@@ -25,6 +31,9 @@ _MEANING: Mapping[str, str] = {
     "default_transaction_deferrable": "off",
 }
 """What values and statements mean: on every connection, also on those that handlers open."""
+
+_FOLLOWED_BY_POOLERS = ("datestyle", "timezone", "standard_conforming_strings")
+"""What PostgreSQL reports to its clients, so that PgBouncer can carry the value of each client to whatever session is lent."""
 
 _PLANNER: Mapping[str, str] = {
     # A prepared plan lives as long as its connection. One that was made while a table was small reads all of it, also when there
@@ -83,6 +92,19 @@ class SessionSettings:
             if self.plan_once:
                 values["plan_cache_mode"] = "force_generic_plan"
         return values
+
+
+OF_HANDLERS = SessionSettings(own=False)
+"""Sessions of handlers keep the timeouts and the planner of the role: how long their statements may take is the owner's choice."""
+
+
+async def settle_behind_pooler(connection: AsyncConnection[Any]) -> None:
+    """Set what holds for a client of a pooler in transaction mode, and not for the session that happens to be lent."""
+    await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+    await connection.set_read_only(False)
+    await connection.set_deferrable(False)
+    sets = "; ".join(f"set {name} = '{_MEANING[name]}'" for name in _FOLLOWED_BY_POOLERS)
+    await connection.execute(sets.encode(), prepare=False)
 
 
 def _milliseconds(seconds: float) -> str:

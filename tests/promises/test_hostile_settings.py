@@ -23,7 +23,8 @@ async def writes(ctx: owlrunner.JobContext, params: Owl) -> dict[str, str]:
     """Log, write into a table of the job's own, and return what was read from there."""
     ctx.log.info("a line with an owl 🦉 and a backslash \\n")
     ctx.progress(1, 2, "half 🦉")
-    async with ctx.connect() as connection:
+    # In a transaction, as behind a pooler it must be.
+    async with ctx.connect() as connection, connection.transaction():
         await connection.execute("create table mine (owl text, moment timestamptz)")
         await connection.execute("insert into mine values (%s, '2026-03-04 05:06:07+00')", (params.owl,))
         cursor = await connection.execute("select owl, moment from mine")

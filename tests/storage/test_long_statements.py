@@ -102,7 +102,7 @@ async def test_who_listens_waits_for_no_answer(db: Database) -> None:
 async def test_where_nobody_can_look_the_answer_is_waited_for(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """When no other connection can be opened, nothing is known, and that ends no statement."""
 
-    async def refuse(**_: object) -> None:
+    async def refuse(*_: object) -> None:
         raise DatabaseUnavailable("too many connections")
 
     async with patient(db) as connection:

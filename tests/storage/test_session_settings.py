@@ -5,6 +5,7 @@ import pytest
 from psycopg import sql
 
 from owlrunner.storage.postgres import Database
+from owlrunner.storage.session_settings import OF_HANDLERS
 from tests.hostile import make_hostile
 
 
@@ -51,11 +52,43 @@ async def test_handlers_keep_their_own_timeouts(hostile_url: str) -> None:
         connection.execute(
             sql.SQL("alter database {} set statement_timeout = '5min'").format(sql.Identifier(connection.info.dbname))
         )
-    async with Database(hostile_url) as db, db.dedicated() as connection:
+    async with Database(hostile_url) as db, db.dedicated(settings=OF_HANDLERS) as connection:
         cursor = await connection.execute(
             "select current_setting('datestyle'), current_setting('transaction_isolation'), current_setting('statement_timeout')"
         )
         assert await cursor.fetchall() == [("ISO, YMD", "read committed", "5min")]
+
+
+async def test_nothing_stays_behind_in_a_pooler(hostile_url: str) -> None:
+    """Behind a pooler in transaction mode our limits and modes hold for our transactions, not for whoever gets the session next."""
+    async with Database(hostile_url, prepare=False, answer_within=10) as db, db.session() as session:
+        assert await session.rows("servers/forget_old") == []
+        cursor = await session.connection.execute(
+            "select current_setting('statement_timeout'), current_setting('lock_timeout'),"
+            " current_setting('default_transaction_isolation'), current_setting('enable_seqscan')"
+        )
+        assert await cursor.fetchall() == [("777ms", "777ms", "serializable", "on")]
+
+
+async def test_handlers_transactions_behind_a_pooler(hostile_url: str) -> None:
+    """Behind a pooler a handler's transaction is read committed and may write, whatever the role's defaults are."""
+    async with (
+        Database(hostile_url, prepare=False) as db,
+        db.dedicated(settings=OF_HANDLERS) as connection,
+        connection.transaction(),
+    ):
+        cursor = await connection.execute(
+            "select current_setting('transaction_isolation'), current_setting('transaction_read_only'),"
+            " current_setting('transaction_deferrable'), current_setting('datestyle')"
+        )
+        assert await cursor.fetchall() == [("read committed", "off", "off", "ISO, YMD")]
+
+
+async def test_a_connection_of_our_own_outlives_silence(hostile_url: str) -> None:
+    """One that only listens is not ended by the role's limit on idle sessions."""
+    async with Database(hostile_url) as db, db.dedicated("listen") as connection:
+        cursor = await connection.execute("select current_setting('idle_session_timeout')")
+        assert await cursor.fetchall() == [("0",)]
 
 
 async def test_the_environment_does_not_decide(hostile_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
