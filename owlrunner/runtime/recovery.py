@@ -81,10 +81,13 @@ async def _recover(db: Database) -> bool:
 async def _report_stranded(db: Database, after: float) -> None:
     """Say once in the log, and to the owner, which job types have runs that nobody can execute."""
     async with db.session() as session, session.transaction():
-        for job_type, run_id, offered in await job_runs.strand(session, after):
-            why = "can read their params" if offered else "offers it"
-            logger.error("runs of job type %s wait, and no living server %s; the oldest is %s", job_type, why, run_id)
+        stranded = await job_runs.strand(session, after)
+        for _, run_id, _ in stranded:
             await notifications.add_stranded(session, run_id)
+    # Only now is it stored that it has been said.
+    for job_type, run_id, offered in stranded:
+        why = "can read their params" if offered else "offers it"
+        logger.error("runs of job type %s wait, and no living server %s; the oldest is %s", job_type, why, run_id)
 
 
 def _tell(dead: list[str], recovered: list[Recovered]) -> None:
