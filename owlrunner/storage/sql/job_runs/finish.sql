@@ -25,9 +25,7 @@ written as (
         -- The cast keeps the index on held runs away. When the table was last analyzed next to nothing was running, so to the planner
         -- that index looks like the shortest way, and it would compare each outcome with each held run.
         and r.status::text = 'running'
-    returning r.id
-),
-bell as (
-    select pg_notify('owlrunner_pending', '') from written where %(ring)s limit 1
+    -- The ring for each of them, which PostgreSQL makes one: a query of its own beside this one would not be executed where nothing is left to tell.
+    returning r.id, case when %(ring)s then pg_notify('owlrunner_pending', '') end
 )
-select id from outcome left join bell on true where id not in (select id from written);
+select id from outcome where id not in (select id from written);
