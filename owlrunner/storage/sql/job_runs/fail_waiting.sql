@@ -8,7 +8,7 @@ with forgotten as (
             select from servers
             where id <> %(server_id)s
                 -- One that left in order was alive until then, whatever is left of its lease.
-                and least(lease_expires_at, coalesce(buried_at, lease_expires_at)) > owl_now() - %(after)s * interval '1 second')
+                and least(lease_expires_at, buried_at) > owl_now() - %(after)s * interval '1 second')
     limit %(limit)s
     for no key update skip locked
 )
