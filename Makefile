@@ -4,7 +4,8 @@
 #   make browser                           the tests of the pages in a real browser; needs chromium and npm
 #   make pictures                          the pictures of the dashboard in docs, taken anew
 # Besides: make check (linters, types, layers, tests), lint, types, bench (speed, beside peers; half an hour),
-# lab (every fault at every statement; hours; make lab ARGS="--minutes=10" for a part), clean.
+# lab (every fault at every statement; hours; make lab ARGS="--minutes=10" for a part),
+# mutants (the code changed in one place, which some test must notice; hours, or a part as before), clean.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,7 +26,7 @@ ARGS ?=
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser pictures bench lab check static lint types layers docstrings clean
+.PHONY: help demo test browser pictures bench lab mutants check static lint types layers docstrings clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -48,6 +49,9 @@ bench: $(FOR_BENCH)
 
 lab: $(FOR_TEST)
 	@exec $(BIN)/python -m tests.lab $(ARGS)
+
+mutants: $(FOR_TEST)
+	@exec $(BIN)/python -m tests.mutants $(ARGS)
 
 check: static test
 
