@@ -150,6 +150,8 @@ class WebConfig:
     host: str = attrs.field(default="127.0.0.1", validator=_host)
     port: int = attrs.field(default=8321, validator=_port)
     graceful_timeout: float = attrs.field(default=3.0, validator=attrs.validators.ge(0))
+    max_connections: int = attrs.field(default=500, validator=attrs.validators.ge(1))
+    """How many clients may be connected at once. Further ones take the place of those that do nothing."""
     public_url: str = attrs.field(default="", validator=_url)
     """Where people reach this server, for links in notifications. Empty: no links."""
     secure_cookies: bool = False

@@ -5,7 +5,6 @@ leases and write outcomes end last, when there is nothing left to write.
 """
 
 import contextlib
-import functools
 import logging
 import os
 import socket
@@ -13,7 +12,6 @@ from collections.abc import AsyncIterator, Iterator
 from uuid import UUID, uuid4
 
 import attrs
-import hypercorn.trio
 import trio
 
 from owlrunner.accounts import Accounts, RecentCallers
@@ -37,7 +35,8 @@ from owlrunner.storage.migrations import migrate, require_current_schema, wanted
 from owlrunner.storage.postgres import ANSWER_TIMEOUT, Database
 from owlrunner.storage.servers import Registration
 from owlrunner.version import VERSION
-from owlrunner.web.app import Application, build_app
+from owlrunner.web.app import build_app
+from owlrunner.web.serving import serve_web
 from owlrunner.web.streams import Streams
 
 SHORTEST_ANSWER_TIMEOUT = 1.0
@@ -135,7 +134,8 @@ async def run_server(
         async with trio.open_nursery() as services:
             await loops.start_services(services, config)
             services.start_soon(accounts.recent.forget_at, loops.wakeups.accounts)
-            async with trio.open_nursery() as runs:
+            # Around the runs: their time to end does not wait for clients.
+            async with trio.open_nursery() as serving, trio.open_nursery() as runs:
                 async with trio.open_nursery() as intake:
                     web_url = ""
                     if port is not None:
@@ -148,7 +148,7 @@ async def run_server(
                             missing=loops.late,
                             streams=streams,
                         )
-                        web_url = await intake.start(_serve_web, config, app, port, stop)
+                        web_url = await serving.start(serve_web, app, config.web, port, stop)
                     claiming = await intake.start(loops.claim, runs)
                     firing = await intake.start(loops.fire)
                     reloading = await intake.start(_reload_on_hangup, config, catalog, loops.scheduler, hangups)
@@ -192,27 +192,6 @@ def _bound(web: WebConfig) -> Iterator[socket.socket]:
             raise ConfigError(f"web.host: {web.host!r} is neither an address nor a host name") from None
         with closed_in_children(port.fileno()):
             yield port
-
-
-async def _serve_web(
-    config: Config, app: Application, port: socket.socket, stop: trio.Event, *, task_status: trio.TaskStatus[str]
-) -> None:
-    """Serve HTTP until ``stop``, then let open requests end within the graceful timeout."""
-    settings = hypercorn.Config()
-    descriptor = os.dup(port.fileno())
-    settings.bind = [f"fd://{descriptor}"]
-    settings.graceful_timeout = config.web.graceful_timeout
-    settings.loglevel = "WARNING"
-    settings.errorlog = logging.getLogger("owlrunner.web.hypercorn")
-    settings.include_server_header = False
-    host, number, *_ = port.getsockname()
-
-    async with trio.open_nursery() as nursery:
-        await nursery.start(functools.partial(hypercorn.trio.serve, app, settings, shutdown_trigger=stop.wait))
-        # After the start: Hypercorn makes it inheritable, for worker processes that there are none of here.
-        with closed_in_children(descriptor):
-            task_status.started(f"http://{f'[{host}]' if ':' in host else host}:{number}")
-            await stop.wait()
 
 
 def _schedules(config: Config, catalog: Catalog) -> list[Schedule]:

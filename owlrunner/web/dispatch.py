@@ -17,11 +17,9 @@ from owlrunner.web.errors import error_answer
 from owlrunner.web.exchange import (
     Answer,
     ClientGone,
-    Header,
     Request,
     header,
     json_body,
-    linger,
     read_body,
     send_answer,
     send_stream,
@@ -99,11 +97,9 @@ class Dispatcher:
         method = scope["method"]
         if found is None or method not in {*found.routes, "OPTIONS"}:
             return False
-        read = False
         try:
             # Also where no body is wanted: the next request on the connection begins behind it.
             raw_body = await read_body(scope, receive)
-            read = True
             route = found.routes.get(method)
             answer = await self._answer(route, found, scope, raw_body) if route is not None else _options(found)
         except ClientGone:
@@ -112,12 +108,8 @@ class Dispatcher:
             answer = error_answer(error, f"{method} {_pattern(found, method)}")
         if answer.stream is not None:
             await send_stream(scope, receive, send, answer.stream)
-        elif read:
-            await send_answer(scope, send, answer)
         else:
-            # What is left of the body stands in the way of the next request.
-            await send_answer(scope, send, answer._replace(headers=_closing(scope)), ends=False)
-            await linger(receive, send)
+            await send_answer(scope, send, answer)
         return True
 
     async def _answer(self, route: Route, found: Found, scope: HTTPScope, raw_body: bytes) -> Answer:
@@ -170,11 +162,6 @@ def _body(route: Route, scope: HTTPScope, raw: bytes) -> object:
     if not raw:
         raise InvalidRequest("body: expected a JSON object, got nothing")
     return typed(value, route.body, "body")
-
-
-def _closing(scope: HTTPScope) -> tuple[Header, ...]:
-    """The header that ends a connection; from version 2 on, HTTP knows none."""
-    return ((b"connection", b"close"),) if scope["http_version"] in {"1.0", "1.1"} else ()
 
 
 def _pattern(found: Found, method: str) -> str:

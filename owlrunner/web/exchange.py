@@ -16,8 +16,6 @@ from owlrunner.web import streams
 MAX_BODY = 1024 * 1024
 BODY_PATIENCE = 60.0
 """Seconds that a client gets to send its body."""
-LINGER = 5.0
-"""Seconds that a client whose body is too large may go on sending after it was told so."""
 DEEPEST = 100
 """How deep arrays and objects may be nested in a body."""
 
@@ -147,17 +145,14 @@ async def read_body(scope: HTTPScope, receive: ASGIReceiveCallable) -> bytes:
     raise too_slow()
 
 
-async def send_answer(scope: HTTPScope, send: ASGISendCallable, answer: Answer, *, ends: bool = True) -> None:
-    """Send the whole answer; a HEAD request gets its headers only.
-
-    Without ``ends`` the exchange stays open, for a client that is still sending; see ``linger``.
-    """
+async def send_answer(scope: HTTPScope, send: ASGISendCallable, answer: Answer) -> None:
+    """Send the whole answer; a HEAD request gets its headers only."""
     headers = answer.headers
     if answer.status != 204:
         headers = (*JSON_HEADERS, (b"content-length", b"%d" % len(answer.body)), *headers)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     body = b"" if scope["method"] == "HEAD" else answer.body
-    await send({"type": "http.response.body", "body": body, "more_body": not ends})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 async def send_stream(
@@ -177,28 +172,6 @@ async def send_stream(
             async with aclosing(stream) as events:
                 async for part in events:
                     await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-        nursery.cancel_scope.cancel()
-
-
-async def linger(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-    """End an exchange that was left open, but read on meanwhile, for a while.
-
-    The server closes the connection when the exchange ends, and closing on unread data takes the answer away from the client.
-    Reading goes on to the very end, because a server that cannot hand over what arrives gets stuck.
-    """
-    sent_all = trio.Event()
-
-    async def drain() -> None:
-        while True:
-            message = await receive()
-            if message["type"] != "http.request" or not message["more_body"]:
-                sent_all.set()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(drain)
-        with trio.move_on_after(LINGER):
-            await sent_all.wait()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         nursery.cancel_scope.cancel()
 

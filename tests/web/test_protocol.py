@@ -2,12 +2,9 @@
 
 import logging
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Any
 
 import httpx
-import hypercorn
-import hypercorn.trio
 import msgspec
 import pytest
 import trio
@@ -18,9 +15,9 @@ from owlrunner.errors import DatabaseUnavailable
 from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
 from owlrunner.storage.postgres import Database
-from owlrunner.web import exchange
 from owlrunner.web.app import build_app
 from owlrunner.web.exchange import MAX_BODY
+from tests.web.listening import address, served
 from tests.web.web_world import CATALOG, World, asgi_client
 
 JSON = {"content-type": "application/json"}
@@ -53,20 +50,8 @@ TOO_LARGE = {
 @pytest.fixture
 async def url(world: World, nursery: trio.Nursery) -> AsyncIterator[str]:
     """The address of the app on a real socket."""
-    config = hypercorn.Config()
-    config.bind = ["127.0.0.1:0"]
-    config.loglevel = "WARNING"
-    stop = trio.Event()
-    serve = partial(hypercorn.trio.serve, world.app, config, shutdown_trigger=stop.wait)
-    (bound,) = await nursery.start(serve)
-    yield str(bound)
-    stop.set()
-
-
-async def raw_stream(url: str) -> trio.SocketStream:
-    """A connection on which anything may be written."""
-    host, port = url.removeprefix("http://").split(":")
-    return await trio.open_tcp_stream(host, int(port))
+    async with served(world.app, nursery) as site:
+        yield site.url
 
 
 async def test_bodies(world: World, as_key: httpx.AsyncClient) -> None:
@@ -237,7 +222,7 @@ async def test_secure_cookies(world: World) -> None:
 
 async def test_a_body_of_unknown_length_meets_the_limit(world: World, url: str) -> None:
     """A chunked body is cut off at one MiB with 413 while the client is still sending, and the server goes on to serve."""
-    stream = await raw_stream(url)
+    stream = await trio.open_tcp_stream(*address(url))
     head = f"POST /v1/teams/{world.team.id}/jobs/trigger HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
     async def send() -> None:
@@ -257,28 +242,10 @@ async def test_a_body_of_unknown_length_meets_the_limit(world: World, url: str) 
         assert (await client.get(f"{url}/health")).json() == {"status": "ok"}
 
 
-async def test_a_client_that_never_stops_sending_is_cut_off(
-    world: World, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever goes on sending after a 413 is read for a while and then cut off; the server is not held up by it."""
-    monkeypatch.setattr(exchange, "LINGER", 0.1)
-    stream = await raw_stream(url)
-
-    async def send_for_ever() -> None:
-        head = f"POST /v1/teams/{world.team.id}/jobs/trigger HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-        await stream.send_all(head.encode())
-        while True:
-            await stream.send_all(b"10000\r\n" + b"[" * 65536 + b"\r\n")
-
-    async with stream:
-        with trio.fail_after(10), pytest.raises(trio.BrokenResourceError):
-            await send_for_ever()
-
-
 async def test_an_announced_body_meets_the_limit_unread(world: World, url: str) -> None:
     """A body that is announced as too large is refused before it is sent."""
     head = f"POST /v1/jobs/x/cancel HTTP/1.1\r\nHost: x\r\nContent-Length: {MAX_BODY + 1}\r\n\r\n"
-    stream = await raw_stream(url)
+    stream = await trio.open_tcp_stream(*address(url))
     async with stream:
         await stream.send_all(head.encode())
         assert (await stream.receive_some()).startswith(b"HTTP/1.1 413 ")
@@ -307,7 +274,7 @@ async def test_paths_reach_the_table_as_they_were_sent(world: World, url: str) -
     """A percent-encoded slash is part of its segment, and a path of raw bytes does no harm."""
     answers = []
     for path in ("/v1/jobs/a%2Fcancel", "/v1/jobs/%FF", "/health?%ff=%00", "/v1%2Fjob-types", "*", "http://x/health"):
-        stream = await raw_stream(url)
+        stream = await trio.open_tcp_stream(*address(url))
         async with stream:
             auth = world.auth("key")["authorization"]
             await stream.send_all(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {auth}\r\n\r\n".encode())
@@ -321,7 +288,7 @@ async def test_a_client_that_hangs_up_leaves_nothing_behind(world: World, url: s
     auth = world.auth("key")["authorization"]
     headers = f"Host: x\r\nAuthorization: {auth}\r\nContent-Type: application/json\r\nContent-Length: 90\r\n"
     head = f"POST {path} HTTP/1.1\r\n{headers}\r\n"
-    stream = await raw_stream(url)
+    stream = await trio.open_tcp_stream(*address(url))
     async with stream:
         await stream.send_all(head.encode() + b'{"job_type": "crowd", ')
     async with httpx.AsyncClient(base_url=url) as client:

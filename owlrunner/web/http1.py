@@ -1,0 +1,61 @@
+"""Speak HTTP/1.1 as Hypercorn does, but nothing else, and nothing ambiguous."""
+
+import dataclasses
+
+import h11
+from hypercorn.events import Closed
+from hypercorn.protocol.events import Event, Request, Response
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
+
+
+class Http1(H11Protocol):
+    """HTTP/1.1 as we speak it: no upgrades, nothing ambiguous, and no next request after a body that was not read."""
+
+    _has_body = False
+
+    async def stream_send(self, event: Event) -> None:
+        """Send a part of an answer."""
+        if isinstance(event, Response) and self._has_body and self.connection.their_state is h11.SEND_BODY:
+            event = dataclasses.replace(event, headers=[*event.headers, (b"connection", b"close")])
+        await super().stream_send(event)
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Whoever asks for another protocol gets an answer in this one, which is what HTTP expects of a server without it."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        names = [name for name, _ in request.headers]
+        self._has_body = b"content-length" in names or b"transfer-encoding" in names
+        if request.method == b"PRI":
+            await self._refuse(505)
+        elif b"content-length" in names and b"transfer-encoding" in names:
+            # Proxies differ in which of the two they believe.
+            await self._refuse(400)
+        else:
+            stream = HTTPStream(
+                self.app,
+                self.config,
+                self.context,
+                self.task_group,
+                self.ssl,
+                self.client,
+                self.server,
+                self.stream_send,
+                STREAM_ID,
+            )
+            self.stream = stream
+            await stream.handle(
+                Request(
+                    stream_id=STREAM_ID,
+                    headers=list(request.headers),
+                    http_version=request.http_version.decode(),
+                    method=request.method.decode("ascii").upper(),
+                    raw_path=request.target,
+                    state=self.connection_state,
+                )
+            )
+            self.keep_alive_requests += 1
+
+    async def _refuse(self, status: int) -> None:
+        await self._send_error_response(status)
+        await self.send(Closed())
