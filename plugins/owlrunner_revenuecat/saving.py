@@ -46,13 +46,15 @@ class Saving:
         """Take one user over, to be written soon."""
         self._waiting.append(user)
 
-    async def keep_saving(self) -> None:
-        """Write what has gathered, once a second, until cancelled.
+    async def keep_saving(self, finished: trio.Event) -> None:
+        """Write what has gathered, once a second, until there will be no more. A write that is under way then is completed.
 
         Raises NotSaved when the database has been away for too long.
         """
-        while True:
-            await trio.sleep(SAVE_EVERY)
+        while not finished.is_set():
+            with trio.move_on_after(SAVE_EVERY):
+                await finished.wait()
+                return
             await self._try_to_save()
 
     async def save_all(self) -> None:

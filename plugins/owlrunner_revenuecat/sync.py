@@ -10,7 +10,7 @@ from owlrunner_revenuecat.answers import KeyRefused, RevenueCatError, Unknown
 from owlrunner_revenuecat.api import RevenueCat, open_revenuecat
 from owlrunner_revenuecat.customer import Customer, Names
 from owlrunner_revenuecat.properties import attribution, properties, revenue_cents
-from owlrunner_revenuecat.saving import NotSaved, Saving
+from owlrunner_revenuecat.saving import LAST_WRITE_PATIENCE, NotSaved, Saving
 from owlrunner_revenuecat.settings import SyncSettings
 from owlrunner_revenuecat.storage import SyncedUser, integration_key, users
 from owlrunner_revenuecat.tally import Tally
@@ -82,6 +82,8 @@ class _Run:
     failure: owlrunner.OwlRunnerError | None = None
     errors_in_a_row: int = 0
     work: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    heeding: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    finished: trio.Event = attrs.field(factory=trio.Event)
 
     async def carry_out(self, user_ids: list[str], concurrency: int) -> None:
         """Sync the users, until all are handled, the run is cancelled, or there is no use in going on."""
@@ -90,7 +92,10 @@ class _Run:
             nursery.start_soon(self._heed_cancel)
             with self.work:
                 await self._work(user_ids, concurrency)
-            nursery.cancel_scope.cancel()
+            self.finished.set()
+            self.heeding.cancel()
+            # A write that is cancelled may have taken effect: written again, it finds nothing left to fill, and counts nothing.
+            nursery.cancel_scope.deadline = trio.current_time() + LAST_WRITE_PATIENCE
 
     async def _work(self, user_ids: list[str], concurrency: int) -> None:
         try:
@@ -149,16 +154,17 @@ class _Run:
 
     async def _save(self) -> None:
         try:
-            await self.saving.keep_saving()
+            await self.saving.keep_saving(self.finished)
         except NotSaved as error:
             self._fail(error)
 
     async def _heed_cancel(self) -> None:
-        # The context knows no event loop, so there is no event to wait for.
-        while not self._is_cancelled():  # noqa: ASYNC110
-            await trio.sleep(LOOK_FOR_CANCEL)
-        await trio.sleep(CANCEL_PATIENCE)
-        self.work.cancel()
+        with self.heeding:
+            # The context knows no event loop, so there is no event to wait for.
+            while not self._is_cancelled():  # noqa: ASYNC110
+                await trio.sleep(LOOK_FOR_CANCEL)
+            await trio.sleep(CANCEL_PATIENCE)
+            self.work.cancel()
 
     def _is_cancelled(self) -> bool:
         self.cancelled = self.cancelled or self.ctx.is_cancelled()

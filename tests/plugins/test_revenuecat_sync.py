@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import attrs
 import pytest
 import trio
+import trio.testing
 
 from owlrunner import Connection, JobContext, Progress
 from owlrunner.demo.customers import app_user_ids, customers
@@ -17,11 +18,12 @@ from owlrunner.demo.revenuecat import Fault, StandIn, serve
 from owlrunner.errors import DatabaseUnavailable
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.session_settings import OF_HANDLERS
-from owlrunner_revenuecat import revenuecat_sync_job
+from owlrunner_revenuecat import revenuecat_sync_job, saving
 from owlrunner_revenuecat.answers import KeyRefused, RevenueCatError
 from owlrunner_revenuecat.rate_limit import TokenBucket
 from owlrunner_revenuecat.saving import NotSaved
 from owlrunner_revenuecat.settings import SyncSettings
+from owlrunner_revenuecat.storage import save_users
 from owlrunner_revenuecat.sync import IntegrationMissing
 from tests.hostile import make_hostile
 
@@ -137,6 +139,22 @@ async def test_every_user_is_synced_and_counted(world: World) -> None:
 def in_any_order(result: dict[str, Any]) -> dict[str, Any]:
     """Sort the users that are named: they are asked for side by side."""
     return {**result, "not_found_users": sorted(result["not_found_users"])}
+
+
+async def test_a_write_under_way_is_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is being written when the last user has been asked about is counted as what it did."""
+
+    async def slowly(*args: Any) -> list[dict[str, str]]:
+        written = await save_users(*args)
+        # It has taken effect, and meanwhile everything else comes to its end.
+        await trio.testing.wait_all_tasks_blocked(0.1)
+        return written
+
+    monkeypatch.setattr(saving, "save_users", slowly)
+    monkeypatch.setattr(saving, "SAVE_EVERY", 0.0)
+    await world.add_users(*app_user_ids(24))
+    result = await world.sync()
+    assert (result["synced"], result["attribution_synced"], result["attribution_marked_organic"]) == (24, 4, 18)
 
 
 async def test_the_settings_of_the_database_change_nothing(world: World) -> None:
