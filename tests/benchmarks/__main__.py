@@ -83,6 +83,10 @@ class Round:
         self._figures.add("http", "bare route", **over_http.bare(3000))
         self._figures.add("http", OURS.name, **over_http.triggers(self._house, 3000))
 
+    def crowd(self) -> None:
+        """An honest client beside 200 that hold connections of a server that may open 256 files."""
+        self._figures.add("crowd", OURS.name, **over_http.beside_a_crowd(self._house, 200, 256, 10.0))
+
     def upkeep(self) -> None:
         """An idle server, ten thousand sleepers, and progress."""
         self._figures.add("idle", OURS.name, **upkeep.idle(self._house, OURS))
@@ -107,7 +111,7 @@ class Round:
         )
 
 
-STAGES = ("drain", "statements", "history", "latency", "trigger", "http", "upkeep", "cron")
+STAGES = ("drain", "statements", "history", "latency", "trigger", "http", "crowd", "upkeep", "cron")
 
 
 @click.command()

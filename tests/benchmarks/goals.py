@@ -57,6 +57,8 @@ GOALS = [
         over=_ours("page, empty", "page of 50 ms"),
     ),
     Goal("dashboard with 1 M runs: slowest ms", _ours("dashboard, history", "slowest ms"), at_most=200.0),
+    Goal("beside 200 hostile clients: p99 ms", _ours("crowd", "p99 ms"), at_most=1000.0),
+    Goal("connections that 200 hostile clients leave", _ours("crowd", "left open"), at_most=0.0),
     Goal("dashboard with 1 M runs: KB", _ours("dashboard, history", "KB"), at_most=60.0),
     Goal(
         "drain with 1 M runs: of empty", _ours("drain, history", _RATE), at_least=0.9, over=_ours("drain, empty", _RATE)

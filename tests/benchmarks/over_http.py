@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+import statistics
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import httpx
 import psutil
 import trio
 
+from tests import hostile_clients
 from tests.benchmarks import history
 from tests.benchmarks.contestants import ROOT, OwlRunner
 from tests.benchmarks.door import Projects
@@ -84,6 +86,37 @@ def first_page(house: House, template: str) -> dict[str, float]:
             links |= {f"{folder}/{name}.js" for name in ("live", "dialog", "times")}
             size = page.num_bytes_downloaded + sum(client.get(link).num_bytes_downloaded for link in links)
             return {"slowest ms": slowest * 1000, "KB": size / 1000}
+
+
+def beside_a_crowd(house: House, clients: int, open_files: int, seconds: float) -> dict[str, float]:
+    """What an honest client waits for an answer beside so many that only hold connections, and what they leave behind."""
+    with house.database(OwlRunner.template) as sql:
+        team, key = Projects.make(sql, 1).team, api_key(sql)
+        command, environment = OwlRunner("OwlRunner").command(sql)
+        with _process(command, environment) as process:
+            process.rlimit(psutil.RLIMIT_NOFILE, (open_files, open_files))
+            port = _port_of(process)
+            url = f"http://127.0.0.1:{port}"
+            headers = {"authorization": f"Bearer {key}"}
+            waits: list[float] = []
+            with hostile_clients.crowd(url, clients):
+                until_time = time.perf_counter() + seconds
+                while time.perf_counter() < until_time:
+                    started = time.perf_counter()
+                    # A connection of its own each time: to get one is what the crowd makes hard.
+                    with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=60.0) as client:
+                        client.get(f"/v1/teams/{team}/jobs?limit=5").raise_for_status()
+                    waits.append(time.perf_counter() - started)
+            until(lambda: not _connected(process, port), "the connections are closed")
+            return {
+                "p99 ms": statistics.quantiles(waits, n=100)[98] * 1000,
+                "left open": float(_connected(process, port)),
+            }
+
+
+def _connected(process: psutil.Popen, port: int) -> int:
+    sockets = process.net_connections("tcp")
+    return sum(one.laddr.port == port and one.status != psutil.CONN_LISTEN for one in sockets)
 
 
 def api_key(sql: Sql) -> str:

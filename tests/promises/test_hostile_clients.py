@@ -1,10 +1,7 @@
 """Clients that hold connections and do nothing with them keep a server from nothing: not from others, not from its end."""
 
-import contextlib
 import resource
 import signal
-import socket
-from collections.abc import Iterator
 
 import httpx
 import psutil
@@ -12,40 +9,11 @@ import pytest
 import trio
 
 from owlrunner.job_run import RunStatus
+from tests.hostile_clients import crowd
 from tests.promises.serving import PATIENCE, Door, ServerProcess, StartProcess
 
 CLIENTS = 200
 OPEN_FILES = 256
-HEADS = [
-    b"",
-    b"GET /health HT",
-    b"POST /nope HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n",
-    b"POST /v1/auth/verify-code HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{",
-    b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 99\r\n\r\na",
-    b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 300,
-]
-"""What each of them sends: nothing, half a head, bodies that do not come, and requests whose answers it does not read."""
-
-
-@contextlib.contextmanager
-def crowd(url: str, size: int) -> Iterator[list[socket.socket]]:
-    """So many clients that hold their connections as long as the block lasts; every fourth has closed its own side."""
-    host, port = url.removeprefix("http://").split(":")
-    with contextlib.ExitStack() as opened:
-        clients = []
-        for number in range(size):
-            client = opened.enter_context(socket.socket())
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.settimeout(PATIENCE)
-            client.connect((host, int(port)))
-            client.setblocking(False)
-            # The server may have taken its place already.
-            with contextlib.suppress(OSError):
-                client.send(HEADS[number % len(HEADS)])
-                if number % 4 == 0:
-                    client.shutdown(socket.SHUT_WR)
-            clients.append(client)
-        yield clients
 
 
 def connected(server: ServerProcess, url: str) -> int:

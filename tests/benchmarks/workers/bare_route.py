@@ -20,6 +20,8 @@ def main() -> None:
     """Serve on a free port, which is printed."""
     with socket.socket() as port:
         port.bind(("127.0.0.1", 0))
+        # Before the port is printed: whoever reads it connects at once.
+        port.listen()
         settings = hypercorn.Config()
         settings.bind = [f"fd://{port.fileno()}"]
         settings.loglevel = "WARNING"
