@@ -214,6 +214,7 @@ class ClientConnection:
     async def _answer(self, scope: HTTPScope, from_client: FromClient, send: Send) -> None:
         """Let the application answer one request; what it raises ends nothing else."""
         unread = True
+        answered = trio.Event()
 
         async def receive() -> ASGIReceiveEvent:
             nonlocal unread
@@ -222,7 +223,9 @@ class ClientConnection:
             self._note()
             try:
                 message = await from_client.receive()
-            except (trio.ClosedResourceError, trio.EndOfChannel):
+            except trio.ClosedResourceError:
+                # Not before: frameworks cancel what they do for a client that has gone, and it may be sending still.
+                await answered.wait()
                 return {"type": "http.disconnect"}
             finally:
                 self._bodies -= waits
@@ -231,9 +234,13 @@ class ClientConnection:
             return message
 
         async def send_part(message: ASGISendEvent) -> None:
-            if message["type"] == "http.response.body" and not message.get("more_body"):
+            ends = message["type"] == "http.response.body" and not message.get("more_body")
+            if ends:
+                # Whoever hands over a body that was not read must not wait for room.
                 from_client.close()
             await send(message)
+            if ends:
+                answered.set()
 
         try:
             with from_client:
@@ -244,6 +251,7 @@ class ClientConnection:
             self._exchanges -= 1
             self._note()
         await send(None)
+        await self._protocol.go_on()
 
     def _note(self, *, renewed: bool = False) -> None:
         """Set the limit of what is done now, if it is something else than before."""

@@ -98,10 +98,8 @@ class Dispatcher:
         if found is None or method not in {*found.routes, "OPTIONS"}:
             return False
         try:
-            # Also where no body is wanted: the next request on the connection begins behind it.
-            raw_body = await read_body(scope, receive)
             route = found.routes.get(method)
-            answer = await self._answer(route, found, scope, raw_body) if route is not None else _options(found)
+            answer = await self._answer(route, found, scope, receive) if route is not None else _options(found)
         except ClientGone:
             return True
         except Exception as error:  # noqa: BLE001 - the table knows what is expected, and logs the rest
@@ -112,11 +110,13 @@ class Dispatcher:
             await send_answer(scope, send, answer)
         return True
 
-    async def _answer(self, route: Route, found: Found, scope: HTTPScope, raw_body: bytes) -> Answer:
-        """The answer of a route to a request that has been read."""
+    async def _answer(self, route: Route, found: Found, scope: HTTPScope, receive: ASGIReceiveCallable) -> Answer:
+        """The answer of a route to a request; its body is read, into memory, for nobody who may not send it."""
         caller, credential = await self._known(route, scope)
         if caller is not None:
             require_permissions(caller.actor, route.permissions)
+        # Also where no body is wanted: the next request on the connection begins behind it.
+        raw_body = await read_body(scope, receive)
         body = _body(route, scope, raw_body) if route.method != "GET" else None
         request = Request(
             path={name: unquoted(value, name) for name, value in zip(found.names, found.values, strict=True)},

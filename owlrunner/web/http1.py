@@ -20,15 +20,20 @@ class Http1(H11Protocol):
             event = dataclasses.replace(event, headers=[*event.headers, (b"connection", b"close")])
         await super().stream_send(event)
 
+    async def go_on(self) -> None:
+        """Turn to the next request, where an application was cancelled after its answer but before that."""
+        if self.connection.our_state in {h11.DONE, h11.MUST_CLOSE}:
+            await self._maybe_recycle()
+
     async def _check_protocol(self, event: h11.Request) -> None:
         """Whoever asks for another protocol gets an answer in this one, which is what HTTP expects of a server without it."""
 
     async def _create_stream(self, request: h11.Request) -> None:
-        names = [name for name, _ in request.headers]
-        self._has_body = b"content-length" in names or b"transfer-encoding" in names
+        headers = dict(request.headers)
+        self._has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
         if request.method == b"PRI":
             await self._refuse(505)
-        elif b"content-length" in names and b"transfer-encoding" in names:
+        elif b"content-length" in headers and b"transfer-encoding" in headers:
             # Proxies differ in which of the two they believe.
             await self._refuse(400)
         else:

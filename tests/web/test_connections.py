@@ -20,6 +20,21 @@ SHORT = 0.2
 """Seconds; a limit that is waited for."""
 
 
+async def answer_like_a_framework(receive: Any, send: Any) -> None:
+    """Answer, and cancel that where the client goes meanwhile."""
+
+    async def cancel_when_gone() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cancel_when_gone)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await send({"type": "http.response.body", "body": b"done", "more_body": False})
+        nursery.cancel_scope.cancel()
+
+
 class App:
     """An application with a path for each thing that an exchange may do."""
 
@@ -41,6 +56,9 @@ class App:
             except trio.Cancelled:
                 self.cancelled.set()
                 raise
+        elif path == "/framework":
+            await answer_like_a_framework(receive, send)
+            return
         elif path == "/fail":
             raise ValueError("the application's own mistake")
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -85,7 +103,7 @@ async def rest(stream: trio.SocketStream) -> bytes:
 async def answer(stream: trio.SocketStream, path: str) -> bytes:
     """One answer with this body, or what there was until the connection was closed."""
     got = b""
-    with trio.fail_after(PATIENCE):
+    with trio.fail_after(PATIENCE), contextlib.suppress(trio.BrokenResourceError):
         while not got.endswith(f"{path}\r\n0\r\n\r\n".encode()):
             part = await stream.receive_some()
             if not part:
@@ -201,6 +219,17 @@ async def test_pipelined_requests_are_answered_in_order(app: App, nursery: trio.
     assert got.index(b"/read") < got.index(b"/b") < got.index(b"/d")
 
 
+async def test_a_client_that_is_quick_is_not_taken_for_gone(app: App, nursery: trio.Nursery) -> None:
+    """A client that asks again as soon as it has its answer is answered, though the application looks for its going."""
+    async with served(app, nursery) as site, connected(site) as stream:
+        with trio.fail_after(PATIENCE):
+            for _ in range(200):
+                await stream.send_all(get("/framework").encode())
+                got = b""
+                while not got.endswith(b"done"):
+                    got += await stream.receive_some()
+
+
 async def test_a_crash_ends_one_exchange(app: App, nursery: trio.Nursery) -> None:
     """What the application raises is a 500 for one request; other connections do not notice."""
     async with served(app, nursery) as site, connected(site) as other:
@@ -262,6 +291,7 @@ async def test_who_waits_for_a_slow_client_makes_room(
     ):
         statuses: list[bytes] = []
         with trio.fail_after(PATIENCE):
+            await app.begun.wait()
             # Until the server has noticed what the two do not do, newcomers are refused.
             while statuses[-2:] != [OK, OK]:
                 async with connected(site, get("/x")) as third, connected(site, get("/x")) as fourth:

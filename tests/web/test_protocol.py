@@ -223,7 +223,10 @@ async def test_secure_cookies(world: World) -> None:
 async def test_a_body_of_unknown_length_meets_the_limit(world: World, url: str) -> None:
     """A chunked body is cut off at one MiB with 413 while the client is still sending, and the server goes on to serve."""
     stream = await trio.open_tcp_stream(*address(url))
-    head = f"POST /v1/teams/{world.team.id}/jobs/trigger HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = (
+        f"POST /v1/teams/{world.team.id}/jobs/trigger HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+        f"Authorization: {world.auth('key')['authorization']}\r\n\r\n"
+    )
 
     async def send() -> None:
         await stream.send_all(head.encode())
@@ -242,13 +245,20 @@ async def test_a_body_of_unknown_length_meets_the_limit(world: World, url: str) 
         assert (await client.get(f"{url}/health")).json() == {"status": "ok"}
 
 
-async def test_an_announced_body_meets_the_limit_unread(world: World, url: str) -> None:
-    """A body that is announced as too large is refused before it is sent."""
-    head = f"POST /v1/jobs/x/cancel HTTP/1.1\r\nHost: x\r\nContent-Length: {MAX_BODY + 1}\r\n\r\n"
+@pytest.mark.parametrize(
+    ("credential", "length", "status"),
+    [("key", MAX_BODY + 1, b"413"), ("key", MAX_BODY, b""), ("unknown key", 5, b"401"), ("reading key", 5, b"403")],
+)
+async def test_bodies_that_are_not_read(world: World, url: str, credential: str, length: int, status: bytes) -> None:
+    """A body that is announced as too large, or that this caller may not send at all, is answered before it comes."""
+    head = f"POST /v1/teams/{world.team.id}/jobs/trigger HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n"
     stream = await trio.open_tcp_stream(*address(url))
     async with stream:
-        await stream.send_all(head.encode())
-        assert (await stream.receive_some()).startswith(b"HTTP/1.1 413 ")
+        await stream.send_all(f"{head}Authorization: {world.auth(credential)['authorization']}\r\n\r\n".encode())
+        got = b""
+        with trio.move_on_after(10 if status else 0.5):
+            got = await stream.receive_some()
+    assert got[9:12] == status
 
 
 async def test_requests_share_a_connection(world: World, url: str) -> None:
