@@ -153,9 +153,11 @@ class WebConfig:
     max_connections: int = attrs.field(default=500, validator=attrs.validators.ge(1))
     """How many clients may be connected at once. Further ones take the place of those that do nothing."""
     public_url: str = attrs.field(default="", validator=_url)
-    """Where people reach this server, for links in notifications. Empty: no links."""
+    """Where people reach this server: for links in notifications, and to know its own pages from others'. Empty: no links."""
+    hosts: list[str] = attrs.field(factory=list)
+    """Further names under which browsers reach it. Addresses and localhost need not be named."""
     secure_cookies: bool = False
-    """Set it where browsers reach the server through TLS."""
+    """Set it where browsers reach the server through TLS and ``public_url`` does not say so."""
     show_codes: bool = False
     """For demonstrations on the loopback address: the sign-in page shows the code that it mails, so anybody is anybody."""
 

@@ -20,6 +20,7 @@ from owlrunner.web import inputs, rendering
 from owlrunner.web.auth import token_cookie
 from owlrunner.web.exchange import Answer, Request, encode
 from owlrunner.web.login_codes import mail_code
+from owlrunner.web.site import Site
 from owlrunner.web.streams import Streams
 from owlrunner.web.watched_runs import WatchedRuns
 from owlrunner.web.wire import (
@@ -58,6 +59,7 @@ class Api:
     job_types: bytes
     """The answer of ``/v1/job-types``: the catalog never changes."""
     openapi: bytes
+    site: Site
 
 
 async def list_runs(api: Api, request: Request) -> Answer:
@@ -176,7 +178,7 @@ async def verify_code(api: Api, request: Request) -> Answer:
     user = signed_in.user
     teams = rendering.membership_bodies(user.memberships)
     answer = SignInAnswer(signed_in.token, rendering.user_body(user), teams, signed_in.is_new)
-    cookie = token_cookie(signed_in.token, seconds=SESSION_SECONDS, secure=api.config.web.secure_cookies)
+    cookie = token_cookie(api.site, signed_in.token, seconds=SESSION_SECONDS)
     return Answer(201 if signed_in.is_new else 200, encode(answer), (cookie,))
 
 
@@ -191,7 +193,7 @@ async def logout(api: Api, request: Request) -> Answer:
     """End a sign-in, if there is one; the cookie goes in any case."""
     if request.credential is not None:
         await api.accounts.sign_out(request.credential)
-    cookie = token_cookie("", seconds=0, secure=api.config.web.secure_cookies)
+    cookie = token_cookie(api.site, "", seconds=0)
     return Answer(200, encode(Success(success=True)), (cookie,))
 
 

@@ -12,17 +12,20 @@ from werkzeug.exceptions import HTTPException
 
 from owlrunner.accounts import Accounts
 from owlrunner.config import Config
+from owlrunner.errors import PermissionDenied
 from owlrunner.job_type import Scope
 from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
 from owlrunner.storage.wakeups import Bell
 from owlrunner.web.api import Api
 from owlrunner.web.dashboard import add_pages
+from owlrunner.web.dashboard.visitor import TOKEN_COOKIE
 from owlrunner.web.dispatch import Dispatcher
 from owlrunner.web.errors import error_answer, no_route
-from owlrunner.web.exchange import MAX_BODY, Answer
+from owlrunner.web.exchange import MAX_BODY, Answer, ProtocolRefusal, send_answer
 from owlrunner.web.openapi import job_types_document, openapi_document
 from owlrunner.web.routes import ROUTES
+from owlrunner.web.site import Site
 from owlrunner.web.streams import Streams
 
 
@@ -37,6 +40,11 @@ class Connection(TrioASGIHTTPConnection):
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Answer it."""
+        try:
+            self.app.site.check(self.scope)
+        except (ProtocolRefusal, PermissionDenied) as refusal:
+            await send_answer(self.scope, send, error_answer(refusal, f"{self.scope['method']} {self.scope['path']}"))
+            return
         if not await self.app.dispatcher.serve(self.scope, receive, send):
             await super().__call__(receive, send)
 
@@ -46,11 +54,12 @@ class Application(QuartTrio):
 
     asgi_http_class = Connection
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, site: Site) -> None:
         super().__init__(
             "owlrunner.web", static_folder=None, template_folder=None, root_path=str(Path(__file__).parent)
         )
         self.dispatcher = dispatcher
+        self.site = site
 
 
 def build_app(
@@ -67,6 +76,7 @@ def build_app(
     ``missing`` names what the server lacks besides the database, for ``/ready``; it is asked often and must not block.
     ``streams`` are woken and ended from outside; without, they look by themselves and go on as long as somebody listens.
     """
+    site = Site.of(config.web)
     triggerable = jobs.catalog.of_scope(Scope.PROJECT)
     api = Api(
         jobs=jobs,
@@ -76,9 +86,11 @@ def build_app(
         missing=missing,
         streams=streams or Streams(Bell(), trio.Event()),
         job_types=job_types_document(triggerable),
-        openapi=openapi_document(ROUTES, triggerable),
+        openapi=openapi_document(ROUTES, triggerable, site.cookie),
+        site=site,
     )
-    app = Application(Dispatcher(api, ROUTES))
+    app = Application(Dispatcher(api, ROUTES), site)
+    app.config[TOKEN_COOKIE] = site.cookie
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     # A path is served as it is, or not at all: no redirects.
     app.url_map.strict_slashes = False

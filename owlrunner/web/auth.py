@@ -3,12 +3,10 @@
 from hypercorn.typing import HTTPScope
 
 from owlrunner.errors import Unauthenticated
-
-COOKIE = "token"
-_COOKIE = COOKIE.encode() + b"="
+from owlrunner.web.site import Site
 
 
-def credential_of(scope: HTTPScope) -> str:
+def credential_of(scope: HTTPScope, cookie_name: str) -> str:
     """The raw key or token: from the Authorization header if there is one, else from the cookie. Raises Unauthenticated."""
     cookie: bytes | None = None
     authorization: bytes | None = None
@@ -18,7 +16,7 @@ def credential_of(scope: HTTPScope) -> str:
                 raise Unauthenticated("Invalid authorization format")
             authorization = value
         elif name == b"cookie" and cookie is None:
-            cookie = _token_in(value)
+            cookie = _token_in(value, cookie_name.encode() + b"=")
     if authorization is not None:
         scheme, _, token = authorization.partition(b" ")
         if scheme != b"Bearer" or not token or b" " in token:
@@ -29,16 +27,17 @@ def credential_of(scope: HTTPScope) -> str:
     return cookie.decode("latin-1")
 
 
-def _token_in(cookies: bytes) -> bytes | None:
+def _token_in(cookies: bytes, begins: bytes) -> bytes | None:
     """The value of our cookie in a Cookie header."""
     for pair in cookies.split(b";"):
         pair = pair.strip()  # noqa: PLW2901
-        if pair.startswith(_COOKIE):
-            return pair.removeprefix(_COOKIE)
+        if pair.startswith(begins):
+            return pair.removeprefix(begins)
     return None
 
 
-def token_cookie(token: str, *, seconds: int, secure: bool) -> tuple[bytes, bytes]:
+def token_cookie(site: Site, token: str, *, seconds: int) -> tuple[bytes, bytes]:
     """The header that puts a token into the browser; with 0 seconds, the one that takes it out."""
-    attributes = f"{COOKIE}={token}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
+    secure = "; Secure" if site.tls else ""
+    attributes = f"{site.cookie}={token}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax{secure}"
     return (b"set-cookie", attributes.encode("ascii"))

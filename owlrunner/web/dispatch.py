@@ -132,10 +132,10 @@ class Dispatcher:
         """Who asks, as far as the route wants to know. Raises Unauthenticated and PermissionDenied."""
         if route.auth is Auth.NONE:
             try:
-                return None, credential_of(scope)
+                return None, credential_of(scope, self._api.site.cookie)
             except Unauthenticated:
                 return None, None
-        credential = credential_of(scope)
+        credential = credential_of(scope, self._api.site.cookie)
         caller = await self._api.accounts.resolve(credential)
         if route.auth is Auth.USER and not isinstance(caller.actor, UserActor):
             raise PermissionDenied(route.users_only)

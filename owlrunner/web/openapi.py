@@ -8,7 +8,6 @@ from msgspec import Struct
 
 from owlrunner.job_type import AnyJobType
 from owlrunner.version import VERSION
-from owlrunner.web.auth import COOKIE
 from owlrunner.web.exchange import encode
 from owlrunner.web.routes import Auth, Route, all_answers
 from owlrunner.web.streams import CONTENT_TYPE
@@ -24,8 +23,8 @@ def job_types_document(job_types: Iterable[AnyJobType]) -> bytes:
     return encode(JobTypeList(bodies))
 
 
-def openapi_document(routes: Iterable[Route], job_types: Iterable[AnyJobType]) -> bytes:
-    """The whole description, as JSON."""
+def openapi_document(routes: Iterable[Route], job_types: Iterable[AnyJobType], cookie: str) -> bytes:
+    """The whole description, as JSON; ``cookie`` is the name of the one that holds a token."""
     routes, job_types = list(routes), list(job_types)
     shapes: dict[type[Struct], None] = {}
     for route in routes:
@@ -44,7 +43,7 @@ def openapi_document(routes: Iterable[Route], job_types: Iterable[AnyJobType]) -
             "schemas": schemas | _params_schemas(job_types),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or the token of a sign-in"},
-                "cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": cookie},
             },
         },
     }

@@ -11,7 +11,6 @@ import psycopg
 from playwright.sync_api import Page
 
 from owlrunner.accounts.credentials import hashed, new_token
-from owlrunner.web.auth import COOKIE
 from tests.promises.serving import ServerProcess
 
 ADMIN = "ada@acme.test"
@@ -66,7 +65,7 @@ class Site:
             hash=hashed(token),
             email=ADMIN,
         )
-        return {"name": COOKIE, "value": token, "url": self.url}
+        return {"name": "token", "value": token, "url": self.url}
 
     def release(self) -> None:
         """Let a job end: one that was cancelled, or that holds on."""

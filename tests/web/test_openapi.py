@@ -13,7 +13,7 @@ from owlrunner.web.openapi import openapi_document
 from owlrunner.web.routes import ROUTES, Auth
 from tests.web.web_world import CATALOG, World
 
-DOCUMENT = openapi_document(ROUTES, CATALOG.of_scope(Scope.PROJECT))
+DOCUMENT = openapi_document(ROUTES, CATALOG.of_scope(Scope.PROJECT), "token")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from owlrunner.version import VERSION
 from owlrunner.web.app import build_app
 from tests.web.web_world import CATALOG, ENDED, RUNNING, World, asgi_client
 
-ORIGIN = "http://owl.test"
+ORIGIN = "http://127.0.0.1"
 
 
 def form_key(page: str) -> str:

@@ -109,7 +109,7 @@ async def test_unknown_routes_and_methods(world: World, as_key: httpx.AsyncClien
         ("GET", f"/v1/teams/{team}/jobs/trigger"),
         ("TRACE", "/health"),
     ):
-        response = await as_key.request(method, f"http://owl.test{path}")
+        response = await as_key.request(method, f"http://127.0.0.1{path}")
         wanted = {"message": f"Route {method}:{path} not found", "error": "Not Found", "statusCode": 404}
         assert (path, response.status_code, response.json()) == (path, 404, wanted)
         assert response.headers["content-type"] == "application/json"

@@ -87,9 +87,9 @@ async def listening(app: Application, path: str, headers: dict[str, str], query:
         "raw_path": path.encode(),
         "query_string": query.encode(),
         "root_path": "",
-        "headers": [(b"host", b"owl.test"), *((key.encode(), value.encode()) for key, value in headers.items())],
+        "headers": [(b"host", b"127.0.0.1"), *((key.encode(), value.encode()) for key, value in headers.items())],
         "client": ("127.0.0.1", 1),
-        "server": ("owl.test", 80),
+        "server": ("127.0.0.1", 80),
         "extensions": {},
         "state": {},
     }

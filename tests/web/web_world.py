@@ -143,4 +143,4 @@ RUNNING = {
 
 def asgi_client(app: Application) -> httpx.AsyncClient:
     """A client that speaks to the app without a socket."""
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://owl.test")  # type: ignore[arg-type]
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1")  # type: ignore[arg-type]

@@ -1,6 +1,8 @@
 """This is the room for which pages there are, and for what all of them have in common: headers and errors."""
 
 import gzip
+from collections.abc import Mapping
+from functools import partial
 from urllib.parse import quote
 
 from quart import Blueprint, Quart, Response, redirect, request
@@ -20,6 +22,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
 }
+OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
+"""For a year browsers come by TLS alone."""
 
 
 def add_pages(app: Quart, api: Api) -> None:
@@ -30,7 +34,8 @@ def add_pages(app: Quart, api: Api) -> None:
         module.add_routes(pages, api)
     pages.add_url_rule("/", view_func=_home)
     pages.add_url_rule("/dashboard/<path:rest>", view_func=_unknown)
-    pages.after_request(_with_headers)
+    headers = HEADERS | (OVER_TLS if api.site.tls else {})
+    pages.after_request(partial(_with_headers, headers))
     pages.register_error_handler(Unauthenticated, _sign_in_first)
     pages.register_error_handler(OwlRunnerError, _refused)
     app.register_blueprint(pages)
@@ -44,8 +49,8 @@ async def _unknown(rest: str) -> tuple[str, int]:  # noqa: ARG001
     return draw("refused", status=404, sentence="There is no such page"), 404
 
 
-async def _with_headers(response: Response) -> Response:
-    response.headers.update(HEADERS)
+async def _with_headers(headers: Mapping[str, str], response: Response) -> Response:
+    response.headers.update(headers)
     if request.endpoint == "pages.static":
         # Pages themselves are not compressed: beside what a visitor typed they hold the keys of forms.
         return await _compressed(response)

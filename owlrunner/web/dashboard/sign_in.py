@@ -10,7 +10,7 @@ from owlrunner.errors import InvalidRequest, TooManyRequests, Unauthenticated
 from owlrunner.web.api import Api
 from owlrunner.web.auth import token_cookie
 from owlrunner.web.dashboard.drawing import draw
-from owlrunner.web.dashboard.visitor import require_own_form, require_same_origin, visitor
+from owlrunner.web.dashboard.visitor import require_own_form, visitor
 from owlrunner.web.login_codes import mail_code
 
 HOME = "/dashboard"
@@ -25,7 +25,6 @@ def add_routes(pages: Blueprint, api: Api) -> None:
 
     @pages.post("/sign-in")
     async def send_code() -> str | tuple[str, int]:
-        require_same_origin()
         form = await request.form
         page = _carried(form)
         try:
@@ -38,7 +37,6 @@ def add_routes(pages: Blueprint, api: Api) -> None:
 
     @pages.post("/sign-in/code")
     async def check_code() -> BaseResponse | tuple[str, int]:
-        require_same_origin()
         form = await request.form
         page = _carried(form)
         try:
@@ -67,6 +65,6 @@ def _next(wanted: str | None) -> str:
 
 
 def _with_cookie(response: BaseResponse, api: Api, token: str, seconds: int) -> BaseResponse:
-    name, value = token_cookie(token, seconds=seconds, secure=api.config.web.secure_cookies)
+    name, value = token_cookie(api.site, token, seconds=seconds)
     response.headers.add(name.decode(), value.decode())
     return response
