@@ -9,8 +9,10 @@ import idna
 LONGEST = 254
 """Octets of a whole address, as SMTP limits it."""
 LONGEST_LOCAL_PART = 64
-_LOCAL_PART = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+")
-"""What the HTML standard takes: no quoting, no comments, nothing with a meaning in a header. And letters of any script."""
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+"
+_LOCAL_PART = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
+"""No quoting, no comments, nothing with a meaning in a header, and dots between other characters only, as mail servers want it.
+And letters of any script."""
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 

@@ -10,7 +10,6 @@ import pytest
 from owlrunner.accounts import Accounts
 from owlrunner.config import Config, WebConfig
 from owlrunner.jobs import Jobs
-from owlrunner.version import VERSION
 from owlrunner.web.app import build_app
 from tests.web.web_world import CATALOG, ENDED, RUNNING, World, asgi_client
 
@@ -215,6 +214,21 @@ async def test_what_pages_are_made_of_is_served(browser: httpx.AsyncClient) -> N
         assert (await browser.get(link)).status_code in {200, 303}
 
 
+async def test_what_pages_are_made_of_is_kept(browser: httpx.AsyncClient) -> None:
+    """Styles and scripts are packed, and browsers keep them under a path that changes when they do; there is nothing else."""
+    page = await browser.get("/sign-in")
+    (style,) = re.findall(r'href="(/dashboard/static/[0-9a-f]{12}/dashboard.css)"', page.text)
+    plain = await browser.get(style, headers={"accept-encoding": "identity"})
+    packed = await browser.get(style)
+    assert plain.headers["content-type"] == "text/css; charset=utf-8"
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.text == plain.text
+    assert plain.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert page.headers["cache-control"] == "no-store"
+    for other in ("a" * 5000, "%00", "..%2f..%2fapp.py", "x/dashboard.css", ""):
+        assert (await browser.get(style.replace("dashboard.css", other))).status_code == 404
+
+
 async def test_a_page_of_fifty_is_small(world: World, admins: httpx.AsyncClient) -> None:
     """A first page with fifty runs, and all that it is made of, comes in 60 KB."""
     await world.sql(
@@ -227,7 +241,7 @@ async def test_a_page_of_fifty_is_small(world: World, admins: httpx.AsyncClient)
     page = await admins.get("/dashboard/jobs")
     assert len(rows(page.text)) == 50
     links = set(re.findall(r'(?:src|href)="(/dashboard/static/[^"]+)"', page.text))
-    folder = f"/dashboard/static/{VERSION}"
+    folder = next(iter(links)).rpartition("/")[0]
     links |= {f"{folder}/{name}.js" for name in ("live", "dialog", "times")}
     parts = [page, *[await admins.get(link, headers={"accept-encoding": "gzip"}) for link in links]]
     assert {part.status_code for part in parts} == {200}

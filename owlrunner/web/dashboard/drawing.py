@@ -5,8 +5,8 @@ from typing import Any
 import jinja2
 
 from owlrunner.durations import format_age, format_whole_seconds
-from owlrunner.version import VERSION
 from owlrunner.web.dashboard import words
+from owlrunner.web.dashboard.static_files import STATIC
 from owlrunner.web.rendering import instant
 
 _TEMPLATES = jinja2.Environment(
@@ -27,7 +27,7 @@ _TEMPLATES.filters |= {
     "whole": format_whole_seconds,
     "age": format_age,
 }
-_TEMPLATES.globals |= {"version": VERSION}
+_TEMPLATES.globals |= {"static": STATIC}
 _COMMON: dict[str, Any] = {"who": None, "team": None, "here": "", "live": None, "problem": None}
 """What the frame around every page asks for."""
 

@@ -1,6 +1,5 @@
 """This is the room for which pages there are, and for what all of them have in common: headers and errors."""
 
-import gzip
 from collections.abc import Mapping
 from functools import partial
 from urllib.parse import quote
@@ -9,9 +8,8 @@ from quart import Blueprint, Quart, Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from owlrunner.errors import OwlRunnerError, Unauthenticated
-from owlrunner.version import VERSION
 from owlrunner.web.api import Api
-from owlrunner.web.dashboard import new_run, one_run, overview, runs, sign_in
+from owlrunner.web.dashboard import new_run, one_run, overview, runs, sign_in, static_files
 from owlrunner.web.dashboard.drawing import draw
 from owlrunner.web.errors import refusal_of
 
@@ -28,8 +26,8 @@ OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 
 def add_pages(app: Quart, api: Api) -> None:
     """Add all pages to the application."""
-    # By its version in the path, no browser mixes the scripts of two versions.
-    pages = Blueprint("pages", __name__, static_folder="static", static_url_path=f"/dashboard/static/{quote(VERSION)}")
+    pages = Blueprint("pages", __name__)
+    static_files.add_routes(pages)
     for module in (sign_in, overview, new_run, runs, one_run):
         module.add_routes(pages, api)
     pages.add_url_rule("/", view_func=_home)
@@ -51,18 +49,8 @@ async def _unknown(rest: str) -> tuple[str, int]:  # noqa: ARG001
 
 async def _with_headers(headers: Mapping[str, str], response: Response) -> Response:
     response.headers.update(headers)
-    if request.endpoint == "pages.static":
-        # Pages themselves are not compressed: beside what a visitor typed they hold the keys of forms.
-        return await _compressed(response)
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-async def _compressed(response: Response) -> Response:
-    response.headers["Vary"] = "Accept-Encoding"
-    if response.status_code == 200 and "gzip" in request.headers.get("Accept-Encoding", ""):
-        response.set_data(gzip.compress(await response.get_data(as_text=False), mtime=0))
-        response.headers["Content-Encoding"] = "gzip"
+    # Pages themselves are not compressed either: beside what a visitor typed they hold the keys of forms.
+    response.headers.setdefault("Cache-Control", "no-store")
     return response
 
 
