@@ -231,6 +231,16 @@ async def test_what_nobody_can_execute_is_told_once(db: Database, server: dict[s
         assert await stranded(session) == {("a", oldest, False)}
 
 
+async def test_only_what_waits_is_told_of(db: Database) -> None:
+    """Runs that have ended, or that were set aside, are not the oldest that waits, however long ago they were due."""
+    async with db.session() as session, session.transaction():
+        oldest = await put_run(session, run_at=now(-70))
+        for priority in (99, 0, -99):
+            await put_run(session, priority=priority, run_at=now(-99), set_aside=True, unreadable_by=["f"])
+            await put_run(session, priority=priority, run_at=now(-99), **ENDED)
+        assert await stranded(session) == {("a", oldest, False)}
+
+
 async def test_what_waits_for_less_or_can_be_executed_is_not_told(db: Database) -> None:
     """Runs of offered job types, of a minute less a moment, that run, that have ended."""
     async with db.session() as session, session.transaction():
@@ -252,7 +262,10 @@ async def test_what_nobody_can_read_is_told_as_such(db: Database) -> None:
         aside = {"set_aside": True, "unreadable_by": ["f"]}
         first, third = await put_run(session, **aside), await put_run(session, job_type="c", **aside)
         await put_run(session, job_type="b", **aside)
-        await put_run(session, job_type="c", **ENDED, **aside)
+        for job_type in ("a", "b", "c", "d"):
+            await put_run(session, job_type=job_type, **ENDED, **aside)
+        await put_run(session, job_type="0")
+        await put_server(session, job_types=["0", "d"], fingerprints=["f", "f"])
         assert await stranded(session) == {("a", first, True), ("c", third, True)}
         # It is claimed again: should it be set aside once more, that is news.
         await session.connection.execute(b"update job_runs set set_aside = false where id = %s", [first])
