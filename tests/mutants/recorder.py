@@ -96,19 +96,32 @@ class Recorder:
 
 
 _recorder: Recorder | None = None
+_groups: set[str] = set()
 
 if os.environ.get(FOLDER):
     _recorder = Recorder(os.environ[FOLDER], os.environ[ROOT])
     _recorder.start()
 
 
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """A hook of pytest: what xdist adds to a test's name where it keeps tests together; without xdist nobody knows it."""
+    for item in items:
+        mark = item.get_closest_marker("xdist_group")
+        if mark is not None:
+            _groups.add(f"@{mark.args[0] if mark.args else mark.kwargs['name']}")
+
+
+def _name(nodeid: str) -> str:
+    return next((nodeid.removesuffix(group) for group in _groups if nodeid.endswith(group)), nodeid)
+
+
 def pytest_runtest_logstart(nodeid: str) -> None:
     """A hook of pytest: a test begins."""
     if _recorder is not None:
-        _recorder.begin(nodeid)
+        _recorder.begin(_name(nodeid))
 
 
 def pytest_runtest_logreport(report: Any) -> None:
     """A hook of pytest: one of a test's three phases has ended."""
     if _recorder is not None:
-        _recorder.write("report", report.nodeid, report.when, report.outcome, f"{report.duration:.3f}")
+        _recorder.write("report", _name(report.nodeid), report.when, report.outcome, f"{report.duration:.3f}")

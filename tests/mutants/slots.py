@@ -27,6 +27,7 @@ _PARAMETER = re.compile(r"%\((\w+)\)s")
 _GAP = re.compile(r"(?<!\{)\{\w+\}")
 _FOLDER = re.compile(r"/\S*/owlrunner-test-[^/\s]+")
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?::.+?|\S+)(?: - .*)?$", re.MULTILINE)
+_NOT_FOUND = "ERROR: not found: "
 _OPTIONS = ("-q", "-n", "0", "--tb=line", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 """That plugins were imported before pytest is on purpose."""
 
@@ -85,8 +86,9 @@ class Slot:
         if code is None:
             return Played(holds=False, in_time=False, by="")
         said = output.read_text("utf-8", errors="replace")
-        if code == pytest.ExitCode.NO_TESTS_COLLECTED:
-            raise RuntimeError(f"no test was found:\n{said}")
+        if code == pytest.ExitCode.NO_TESTS_COLLECTED or _NOT_FOUND in said:
+            # It would be taken for a failure.
+            raise RuntimeError(f"the map names a test that is not there:\n{said}")
         failed = _FAILED.search(said)
         by = failed[1] if failed else (said.strip().splitlines() or [""])[-1]
         return Played(holds=code == 0, in_time=True, by="" if code == 0 else by)
