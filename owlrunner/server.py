@@ -8,7 +8,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from uuid import UUID, uuid4
 
 import attrs
@@ -16,6 +16,7 @@ import trio
 
 from owlrunner.accounts import Accounts, RecentCallers
 from owlrunner.config import Config, WebConfig
+from owlrunner.databases import bring_schema, open_database, open_database_url, open_runtime_database
 from owlrunner.errors import ConfigError, DatabaseTrouble, PluginError
 from owlrunner.fingerprint import fingerprint_of
 from owlrunner.forked_children import closed_in_children, default_signals_in_children
@@ -30,20 +31,11 @@ from owlrunner.runtime.trio_guard import make_nurseries_safe
 from owlrunner.schedule import Schedule
 from owlrunner.schedules_file import read_schedules
 from owlrunner.storage import notifications
-from owlrunner.storage.embedded import open_embedded
-from owlrunner.storage.migrations import migrate, require_current_schema, wanted_migrations
-from owlrunner.storage.postgres import ANSWER_TIMEOUT, Database
 from owlrunner.storage.servers import Registration
 from owlrunner.version import VERSION
 from owlrunner.web.app import build_app
 from owlrunner.web.serving import serve_web
 from owlrunner.web.streams import Streams
-
-SHORTEST_ANSWER_TIMEOUT = 1.0
-API_ANSWER_TIMEOUT = 5.0
-"""Seconds for a statement of a request, or of a command: somebody is waiting, and may have to wait for it twice."""
-RUNTIME_CONNECTIONS = 4
-"""The pool of the runtime's loops, apart from the API's: a crowd of requests must not keep outcomes from being written."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,51 +47,6 @@ class Started:
     url: str
     database_url: str
     server_id: UUID
-
-
-@contextlib.asynccontextmanager
-async def open_database_url(config: Config) -> AsyncIterator[str]:
-    """The connection string of the configured PostgreSQL, or of our own, which runs as long as the block lasts."""
-    if config.database.url:
-        yield config.database.url
-    else:
-        async with open_embedded(config.database.data_dir) as url:
-            yield url
-
-
-@contextlib.asynccontextmanager
-async def open_database(config: Config, url: str, size: int, name: str = "") -> AsyncIterator[Database]:
-    """A pool on ``url``; behind a pooler in transaction mode (``wakeups = "poll"``) without prepared statements."""
-    prepare, patience = config.server.wakeups == "listen", min(config.database.connect_timeout, API_ANSWER_TIMEOUT)
-    async with Database(
-        url, size=size, name=name, connect_timeout=patience, answer_within=API_ANSWER_TIMEOUT, prepare=prepare
-    ) as db:
-        yield db
-
-
-@contextlib.asynccontextmanager
-async def _open_runtime_database(config: Config, url: str) -> AsyncIterator[Database]:
-    """The pool of the loops: whatever falls silent is given up in a third of the lease, so that there is time to try again."""
-    limit = min(ANSWER_TIMEOUT, max(SHORTEST_ANSWER_TIMEOUT, config.server.lease / 3))
-    async with Database(
-        url,
-        size=RUNTIME_CONNECTIONS,
-        name="runtime",
-        connect_timeout=min(config.database.connect_timeout, limit),
-        answer_within=limit,
-        prepare=config.server.wakeups == "listen",
-        plan_once=True,
-    ) as db:
-        yield db
-
-
-async def bring_schema(config: Config, db: Database, catalog: Catalog) -> None:
-    """Migrate our own PostgreSQL; demand that somebody else's has been migrated. Raises SchemaOutdated and SchemaTooNew."""
-    wanted = wanted_migrations(catalog)
-    if config.database.url:
-        await require_current_schema(db, wanted)
-    else:
-        await migrate(db, wanted)
 
 
 async def run_server(
@@ -120,7 +67,7 @@ async def run_server(
         hangups = opened.enter_context(noted_hangups())
         url = await opened.enter_async_context(open_database_url(config))
         api_db = await opened.enter_async_context(open_database(config, url, config.database.pool_size, "api"))
-        db = await opened.enter_async_context(_open_runtime_database(config, url))
+        db = await opened.enter_async_context(open_runtime_database(config, url))
         await bring_schema(config, db, catalog)
         make_nurseries_safe()
         logs = opened.enter_context(caught_run_logs())

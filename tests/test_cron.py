@@ -77,10 +77,15 @@ def zones_that_change() -> Iterator[tuple[str, tuple[datetime, ...]]]:
             yield name, days
 
 
-def test_every_zone_agrees_with_its_judge_around_changes() -> None:
-    """In every zone of the database, around changes of 2020-2035, nasty expressions fire when their judge says they do."""
+@pytest.mark.parametrize(
+    ("every", "at_least"), [(8, 5), pytest.param(1, 40, marks=pytest.mark.slow)], ids=["a sample", "all of them"]
+)
+def test_every_zone_agrees_with_its_judge_around_changes(every: int, at_least: int) -> None:
+    """In the zones of the database, around changes of 2020-2035, nasty expressions fire when their judge says they do."""
     zones = 0
     for number, (name, days) in enumerate(zones_that_change()):
+        if number % every:
+            continue
         zones += 1
         zone = ZoneInfo(name)
         # The first and last changes of each zone, with the expressions taken in turn: all of everything takes an hour.
@@ -91,7 +96,7 @@ def test_every_zone_agrees_with_its_judge_around_changes() -> None:
             elapsing = list(ELAPSING)[(number + position) % len(ELAPSING)]
             fires = list(Cron.parse(elapsing, name).between(start, end))
             assert fires == elapsed(elapsing, zone, start, end), (name, elapsing)
-    assert zones > 40
+    assert zones > at_least
 
 
 FIELD = {"minute": (0, 59), "hour": (0, 23), "day": (1, 28), "month": (1, 12), "weekday": (0, 6)}

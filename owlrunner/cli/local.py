@@ -9,11 +9,11 @@ import trio
 
 from owlrunner.cli.options import Shared
 from owlrunner.config import Config, load_config
+from owlrunner.databases import bring_schema, open_database, open_database_url
 from owlrunner.errors import ConfigError
 from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
 from owlrunner.plugins import Catalog, load_catalog
-from owlrunner.server import bring_schema, open_database, open_database_url
 from owlrunner.storage.embedded import is_there
 from owlrunner.storage.postgres import Database
 

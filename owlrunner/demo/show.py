@@ -12,13 +12,14 @@ import attrs
 import trio
 
 from owlrunner.config import Config, DatabaseConfig, ServerConfig, load_config
+from owlrunner.databases import open_database
 from owlrunner.demo.customers import app_user_ids
 from owlrunner.demo.revenuecat import Fault, StandIn, serve
 from owlrunner.demo.town import Town, settle
 from owlrunner.errors import ConfigError
 from owlrunner.mail import Mailer
 from owlrunner.plugins import Catalog, load_catalog
-from owlrunner.server import Started, open_database, run_server
+from owlrunner.server import Started, run_server
 from owlrunner.storage.embedded import open_embedded
 from owlrunner.storage.migrations import migrate, wanted_migrations
 

@@ -6,9 +6,12 @@ from uuid import UUID
 
 import attrs
 import psycopg
+import pytest
 
 from tests.plugins.maintenance_world import APP, NOW, OTHER_APP, World
 from tests.plugins.soft_deleted import Team, team
+
+pytestmark = pytest.mark.slow
 
 INSERT = (
     "insert into events (app_id, session_id, level, message, timestamp)"

@@ -7,6 +7,8 @@ import pytest
 
 from tests.plugins.maintenance_world import APP, NOW, World, Written
 
+pytestmark = pytest.mark.slow
+
 EVENTS: dict[str, Any] = {"partitioned_tables": [{"table": "events"}]}
 MONTHS = ("2023_11", "2023_12", "2024_01", "2024_02", "2024_03", "2024_04", "2024_05")
 LOCK_TIMEOUT = 0.2

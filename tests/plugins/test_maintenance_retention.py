@@ -395,6 +395,7 @@ async def test_a_locked_table_fails_the_run_with_what_was_done(history: History)
     assert history.runs() == set()
 
 
+@pytest.mark.slow
 async def test_many_runs_go_while_others_trigger_and_claim(history: History) -> None:
     """200,000 runs go without statistics to plan by, while runs are triggered, claimed and finished beside, none of which fails."""
     history.world.sql("set synchronous_commit = off")
