@@ -7,18 +7,16 @@ import pty
 import queue
 import select
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from tests.forked_process import ForkedProcess
+
 HERE = Path(__file__).parent
 PATIENCE = 120.0
 """Seconds after which something that should have happened counts as not happening."""
-
-OWLRUNNER = [sys.executable, "-m", "owlrunner"]
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -31,15 +29,7 @@ class Program:
     """``owlrunner`` as a process of its own, whose lines can be waited for."""
 
     def __init__(self, *arguments: object, env: Mapping[str, str] | None = None, cwd: Path = HERE) -> None:
-        self._process = subprocess.Popen(
-            [*OWLRUNNER, *map(str, arguments)],
-            env=environment(**(env or {})),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self._process = ForkedProcess([*map(str, arguments)], environment(**(env or {})), cwd)
         self._lines: queue.Queue[tuple[str, str | None]] = queue.Queue()
         self._seen: dict[str, list[str]] = {"out": [], "err": []}
         self._readers = [
@@ -108,9 +98,7 @@ class Program:
     def _close(self) -> None:
         for reader in self._readers:
             reader.join()
-        for stream in (self._process.stdout, self._process.stderr):
-            if stream is not None:
-                stream.close()
+        self._process.close()
 
     def _read(self, name: str, stream: Any) -> None:
         for line in stream:
@@ -164,13 +152,11 @@ class Screen:
 
     def __init__(self, env: dict[str, str], *arguments: str) -> None:
         self._ours, theirs = pty.openpty()
-        self.process = subprocess.Popen(
-            [*OWLRUNNER, *arguments],
-            env=environment(TERM="xterm", COLUMNS="250", LINES="40", PYTHONPATH=str(HERE.parents[1]), **env),
-            cwd=HERE,
-            stdin=subprocess.DEVNULL,
-            stdout=theirs,
-            stderr=subprocess.PIPE,
+        self.process = ForkedProcess(
+            arguments,
+            environment(TERM="xterm", COLUMNS="250", LINES="40", PYTHONPATH=str(HERE.parents[1]), **env),
+            HERE,
+            out=os.ttyname(theirs),
         )
         os.close(theirs)
         self._seen = b""
@@ -181,13 +167,14 @@ class Screen:
             assert select.select([self._ours], [], [], PATIENCE)[0], self._seen
             self._seen += os.read(self._ours, 65_536)
 
-    def end(self) -> tuple[int, bytes]:
+    def end(self) -> tuple[int, str]:
         """Press Ctrl-C, and return exit status and standard error."""
         self.process.send_signal(signal.SIGINT)
         # Who draws on a full terminal waits until somebody has read it, also for its own end.
         with contextlib.suppress(OSError):  # which is how this side of a terminal says that the other is closed
             while select.select([self._ours], [], [], PATIENCE)[0]:
                 os.read(self._ours, 65_536)
-        _, err = self.process.communicate(timeout=PATIENCE)
+        status, err = self.process.wait(PATIENCE), self.process.stderr.read()
+        self.process.close()
         os.close(self._ours)
-        return self.process.returncode, err
+        return status, err

@@ -344,7 +344,7 @@ def screen(owner: Owner) -> Iterator[Callable[..., Screen]]:
     yield start
     for one in screens:
         one.process.kill()
-        one.process.communicate()
+        one.process.wait()
 
 
 def test_watch_draws_what_is_new(owner: Owner, screen: Callable[..., Screen], tidied: dict[str, Any]) -> None:
@@ -353,7 +353,7 @@ def test_watch_draws_what_is_new(owner: Owner, screen: Callable[..., Screen], ti
     watching.shows(tidied["id"])
     run = owner.json("trigger", "tidy", "--wait")
     watching.shows(run["id"])
-    assert watching.end() == (130, b"")
+    assert watching.end() == (130, "")
 
 
 async def test_watch_outlives_an_outage(autojump_clock: trio.testing.MockClock) -> None:

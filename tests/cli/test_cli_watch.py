@@ -18,10 +18,10 @@ def test_a_terminal_shows_what_is_new(demo: Demo) -> None:
         demo.json("jobs", "trigger", "greet", "--wait")
         watching.shows("greet")
         watching.shows("completed")
-        assert watching.end() == (130, b"")
+        assert watching.end() == (130, "")
     finally:
         watching.process.kill()
-        watching.process.communicate()
+        watching.process.wait()
 
 
 def test_elsewhere_each_change_is_a_line(demo: Demo) -> None:

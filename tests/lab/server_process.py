@@ -74,7 +74,7 @@ class OwlRunner:
 
 @attrs.define(eq=False)
 class Forge:
-    """Starts processes; tests/lab/forge.py is its other end."""
+    """Starts processes; tests/forge.py is its other end."""
 
     _process: trio.Process
     _turn: trio.Lock = attrs.field(factory=trio.Lock)
@@ -95,7 +95,13 @@ class Forge:
             "OWLRUNNER_WEB__PORT": "0",
             **environ,
         }
-        request = {"arguments": [command], "folder": str(folder), "log": str(log), "environ": environment}
+        request = {
+            "arguments": [command],
+            "folder": str(folder),
+            "out": str(log),
+            "err": str(log),
+            "environ": environment,
+        }
         assert self._process.stdin is not None
         assert self._pids is not None
         # Shielded: whoever is born must be known, or nobody would kill it.
@@ -118,6 +124,8 @@ class Forge:
                 told = json.loads(line)
                 if "ready" in told:
                     task_status.started()
+                elif "opened" in told:
+                    continue
                 elif "code" in told:
                     self._alive.pop(told["pid"]).has_ended(told["code"])
                 else:
@@ -129,7 +137,10 @@ class Forge:
 async def open_forge() -> AsyncIterator[Forge]:
     """A forge; what it has started is killed at the end of the block."""
     process = await trio.lowlevel.open_process(
-        [sys.executable, "-m", "tests.lab.forge"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "tests.forge", "tests.lab.lab_jobs", "tests.lab.limited_jobs"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     forge = Forge(process)
     async with trio.open_nursery() as nursery:

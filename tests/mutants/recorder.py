@@ -30,7 +30,9 @@ class Recorder:
         self._root = root.rstrip("/") + "/"
         self._left: dict[CodeType, set[int]] = {}
         self._queries: dict[CodeType, set[str]] = {}
-        self._test = os.environ.get(CURRENT, "").rpartition(" ")[0]
+        self._test = ""
+        self._is_told = False
+        """Whether pytest runs here and says which test begins; other processes have it from whoever started them."""
         self._reopen()
         os.register_at_fork(after_in_child=self._reopen)
 
@@ -41,22 +43,34 @@ class Recorder:
 
     def begin(self, test: str) -> None:
         """From now on everything counts for this test."""
-        self._test = test
+        self._test, self._is_told = test, True
         self._left.clear()
         self._queries.clear()
-        self.write("test", test)
+        self._write("test", test)
         # Hypothesis takes the place of whoever traces, and leaves it empty.
         self.start()
 
     def write(self, *words: str) -> None:
         """Add one line."""
+        if not self._is_told:
+            # It may be forked before it is told for which test.
+            test = os.environ.get(CURRENT, "").rpartition(" ")[0]
+            if test != self._test:
+                self._test = test
+                self._write("test", test)
+        self._write(*words)
+
+    def _write(self, *words: str) -> None:
         os.write(self._file, ("\t".join(words) + "\n").encode(errors="replace"))
 
     def _reopen(self) -> None:
         name = Path(self._folder) / f"{os.getpid()}-{os.urandom(4).hex()}"
         self._file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        # What was noted before was noted for another test.
+        self._left.clear()
+        self._queries.clear()
         if self._test:
-            self.write("test", self._test)
+            self._write("test", self._test)
 
     def _called(self, frame: FrameType, _event: str, _argument: object) -> Any:
         code = frame.f_code

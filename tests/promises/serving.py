@@ -4,8 +4,6 @@ import contextlib
 import logging
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -21,6 +19,7 @@ from owlrunner.jobs import Jobs
 from owlrunner.server import Started
 from owlrunner.storage.postgres import Database
 from owlrunner.trigger_request import TriggerRequest
+from tests.forked_process import ForkedProcess
 
 OPERATOR = OperatorActor()
 PATIENCE = 60.0
@@ -143,9 +142,7 @@ class ServerProcess:
             **{f"OWLRUNNER_SERVER__{key.upper()}": str(value) for key, value in server.items()},
             **(environ or {}),
         }
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "owlrunner", "serve"], env=environment, stderr=subprocess.PIPE, text=True
-        )
+        self._process = ForkedProcess(["serve"], environment)
         self.lines: list[str] = []
         self._more = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -157,7 +154,6 @@ class ServerProcess:
         return self._process.pid
 
     def _read(self) -> None:
-        assert self._process.stderr is not None
         for line in self._process.stderr:
             with self._more:
                 self.lines.append(line.rstrip("\n"))
@@ -198,8 +194,7 @@ class ServerProcess:
         self._process.kill()
         self._process.wait()
         self._reader.join()
-        assert self._process.stderr is not None
-        self._process.stderr.close()
+        self._process.close()
 
 
 StartProcess: TypeAlias = Callable[..., ServerProcess]

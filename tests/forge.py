@@ -1,13 +1,15 @@
 """Starts processes of the command under test quickly: a process that has imported everything already forks for each of them.
 
 What comes of it is what ``python -m owlrunner`` is from its first line on: its own process, environment, folder and log. The
-second that the imports take would be most of what a case costs. Run as a module this is that process; it reads requests and
-writes what became of them, one JSON object on each line.
+second that the imports take would be most of what a short process costs. Run as a module this is that process; it reads requests
+and writes what became of them, one JSON object on each line.
 """
 
 import importlib
+import io
 import json
 import os
+import random
 import selectors
 import signal
 import sys
@@ -21,9 +23,8 @@ IMPORTED = (
     "owlrunner_maintenance",
     "owlrunner_revenuecat",
     "owlrunner_webhook",
-    "tests.lab.lab_jobs",
-    "tests.lab.limited_jobs",
 )
+"""Besides the modules that the command line names."""
 CHUNK = 65536
 
 
@@ -77,21 +78,28 @@ def serve() -> dict[str, Any] | None:
 def become(request: dict[str, Any]) -> None:
     """Be the process that was asked for."""
     nothing = os.open(os.devnull, os.O_RDONLY)
-    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+    out, err = (os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) for name in ("out", "err"))
+    # Whoever asked may close their own end of a pipe now.
+    _tell(pid=os.getpid(), opened=True)
+    for source, target in ((nothing, 0), (out, 1), (err, 2)):
         os.dup2(source, target)
-    os.close(nothing)
-    os.close(log)
+        os.close(source)
+    # Those that are there believe that they can seek, or cannot, as their first target could.
+    sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), write_through=True)
+    sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), errors="backslashreplace", write_through=True)
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environ"])
     sys.argv = ["owlrunner", *request["arguments"]]
+    # As ``python -m`` would have it. What was forked must not have the same luck as its siblings.
+    sys.path[0:1] = [request["folder"], *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    random.seed()
     importlib.import_module("owlrunner.cli").main()
 
 
 def main() -> None:
     """Import, then serve; a forked process goes on from here."""
-    for name in IMPORTED:
+    for name in (*IMPORTED, *sys.argv[1:]):
         importlib.import_module(name)
     _tell(ready=True)
     request = serve()
