@@ -1,18 +1,24 @@
 """This is the room for the machinery's configuration: read once from a file and the environment, into frozen values."""
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
-from email.utils import getaddresses
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 
-from owlrunner.connection_string import check_connection_string
+from owlrunner.config_checks import (
+    above_zero,
+    checked_connection_string,
+    checked_domains,
+    checked_email,
+    checked_host,
+    checked_port,
+    checked_sender,
+    checked_url,
+)
 from owlrunner.decoding import Undecodable, decode
-from owlrunner.email_address import parse_address
 from owlrunner.errors import ConfigError
 from owlrunner.toml_file import read_toml
 
@@ -26,55 +32,6 @@ SHORT_NAMES = {
 """Variables with names of their own."""
 SUPERVISED = ("INVOCATION_ID", "NOTIFY_SOCKET", "KUBERNETES_SERVICE_HOST")
 """Variables that a supervisor sets: systemd for a unit, Kubernetes for a container."""
-LONGEST = 1e9
-"""Seconds, about 31 years: nearly "never", and short enough for every clock and calendar that such a time meets."""
-
-
-def _above_zero(_instance: object, attribute: "attrs.Attribute[Any]", value: float | None) -> None:
-    if value is not None and not 0 < value <= LONGEST:
-        raise ValueError(f"{attribute.name} must be above 0 and at most {LONGEST:g}, got {value}")
-
-
-def _url(_instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
-    if value and not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", value):
-        raise ValueError(f"{attribute.name} must be like https://jobs.example.com, got {value!r}")
-
-
-def _email(_instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
-    if value:
-        try:
-            parse_address(value)
-        except ValueError as problem:
-            raise ValueError(
-                f"{attribute.name} must be one address like ops@example.com, got {value!r}: {problem}"
-            ) from None
-
-
-def _sender(_instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
-    addresses = [address for _, address in getaddresses([value])]
-    try:
-        parse_address(addresses[0] if len(addresses) == 1 else "")
-    except ValueError as problem:
-        raise ValueError(f"{attribute.name} must be like Jobs <jobs@example.com>, got {value!r}: {problem}") from None
-
-
-def _connection_string(_instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
-    if value:
-        try:
-            check_connection_string(value)
-        except ValueError as problem:
-            raise ValueError(f"{attribute.name} {problem}") from None
-
-
-def _host(_instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
-    # An empty one would listen on every address of the machine.
-    if not value or any(letter.isspace() for letter in value):
-        raise ValueError(f"{attribute.name} must be an address such as 127.0.0.1 or 0.0.0.0, got {value!r}")
-
-
-def _port(_instance: object, attribute: "attrs.Attribute[Any]", value: int) -> None:
-    if not 0 <= value <= 65535:
-        raise ValueError(f"{attribute.name} must be between 0 and 65535, got {value}")
 
 
 @attrs.frozen
@@ -88,9 +45,9 @@ class ServerConfig:
     """Modules to load as plugins besides the installed ones (entry points of the group ``owlrunner``)."""
     capacity: int = attrs.field(default=500, validator=attrs.validators.ge(1))
     """How many runs this server executes at once."""
-    lease: float = attrs.field(default=30.0, validator=_above_zero)
+    lease: float = attrs.field(default=30.0, validator=above_zero)
     """How long the others take this server for alive after its last heartbeat; it beats three times in that time."""
-    stall_limit: float = attrs.field(default=120.0, validator=_above_zero)
+    stall_limit: float = attrs.field(default=120.0, validator=above_zero)
     """How long a handler may block the event loop before the heartbeat gives the server up."""
     exit_when_stalled: bool | None = None
     """Whether the process ends when the heartbeat has given up on the event loop, so that its supervisor starts it
@@ -106,7 +63,7 @@ class ServerConfig:
     """``poll`` works behind a connection pooler in transaction mode."""
     schedules: Path | None = None
     """The file of schedules. Unset: ``schedules.toml`` beside the configuration file, where there is one."""
-    poll_interval: float | None = attrs.field(default=None, validator=_above_zero)
+    poll_interval: float | None = attrs.field(default=None, validator=above_zero)
     """How long to sleep at most before looking for work. Unset: 30 with ``listen``, 1 with ``poll``."""
 
     @property
@@ -131,14 +88,14 @@ class ServerConfig:
 class DatabaseConfig:
     """``[database]``: where the state is kept."""
 
-    url: str = attrs.field(default="", repr=False, validator=_connection_string)
+    url: str = attrs.field(default="", repr=False, validator=checked_connection_string)
     """Usually given as DATABASE_URL. Empty: OwlRunner keeps its own PostgreSQL under ``data_dir``."""
     data_dir: Path = Path(".owlrunner")
     pool_size: int = attrs.field(default=10, validator=attrs.validators.ge(2))
     """Connections for the API. The runtime holds six more at most, and handlers have theirs besides."""
     handler_connections: int = attrs.field(default=20, validator=attrs.validators.ge(1))
     """How many runs may have connections by ``ctx.connect()`` at once; others wait for their first."""
-    connect_timeout: float = attrs.field(default=10.0, validator=_above_zero)
+    connect_timeout: float = attrs.field(default=10.0, validator=above_zero)
 
 
 @attrs.frozen
@@ -147,15 +104,19 @@ class WebConfig:
 
     enabled: bool = True
     """False: this server executes runs and answers nobody."""
-    host: str = attrs.field(default="127.0.0.1", validator=_host)
-    port: int = attrs.field(default=8321, validator=_port)
+    host: str = attrs.field(default="127.0.0.1", validator=checked_host)
+    port: int = attrs.field(default=8321, validator=checked_port)
     graceful_timeout: float = attrs.field(default=3.0, validator=attrs.validators.ge(0))
     max_connections: int = attrs.field(default=500, validator=attrs.validators.ge(1))
     """How many clients may be connected at once. Further ones take the place of those that do nothing."""
-    public_url: str = attrs.field(default="", validator=_url)
+    public_url: str = attrs.field(default="", validator=checked_url)
     """Where people reach this server: for links in notifications, and to know its own pages from others'. Empty: no links."""
     hosts: list[str] = attrs.field(factory=list)
     """Further names under which browsers reach it. Addresses and localhost need not be named."""
+    sign_up: Literal["open", "closed"] = "open"
+    """Whether an address that is not known becomes a user, with a team of their own, by signing in."""
+    sign_up_domains: list[str] = attrs.field(factory=list, validator=checked_domains)
+    """Only addresses of these domains do. Empty: any."""
     secure_cookies: bool = False
     """Set it where browsers reach the server through TLS and ``public_url`` does not say so."""
     show_codes: bool = False
@@ -171,29 +132,29 @@ class MailConfig:
     """``[mail]``: how mail leaves the house. Without a host it is written to the log instead."""
 
     host: str = ""
-    port: int = attrs.field(default=587, validator=_port)
+    port: int = attrs.field(default=587, validator=checked_port)
     security: Literal["starttls", "tls", "none"] = "starttls"
     username: str = ""
     password: str = attrs.field(default="", repr=False)
-    sender: str = attrs.field(default="OwlRunner <owlrunner@localhost>", validator=_sender)
-    timeout: float = attrs.field(default=30.0, validator=_above_zero)
+    sender: str = attrs.field(default="OwlRunner <owlrunner@localhost>", validator=checked_sender)
+    timeout: float = attrs.field(default=30.0, validator=above_zero)
 
 
 @attrs.frozen
 class NotificationsConfig:
     """``[notifications]``: who is told how runs ended, and how hard that is tried."""
 
-    alert_email: str = attrs.field(default="", validator=_email)
+    alert_email: str = attrs.field(default="", validator=checked_email)
     """Who is told how system jobs ended; usually given as SYSTEM_JOBS_ALERT_EMAIL. Empty: nobody."""
     alerts: Literal["all", "failures", "changes"] = "all"
     """Of which ends of system jobs: all of them, those that failed, or the first failure and the recovery from it."""
     notifiers: list[str] | None = None
     """Through which of the plugins' notifiers. Unset: through all."""
-    send_timeout: float = attrs.field(default=60.0, validator=_above_zero)
+    send_timeout: float = attrs.field(default=60.0, validator=above_zero)
     """How long one try may take."""
-    retry_delay: float = attrs.field(default=10.0, validator=_above_zero)
+    retry_delay: float = attrs.field(default=10.0, validator=above_zero)
     """How long to wait after the first try that failed; doubled for each further one, up to an hour."""
-    give_up_after: float = attrs.field(default=172_800.0, validator=_above_zero)
+    give_up_after: float = attrs.field(default=172_800.0, validator=above_zero)
     """How long it is tried."""
 
 

@@ -43,14 +43,22 @@ def parse_address(text: str) -> EmailAddress:
     local_part, at, domain = unicodedata.normalize("NFC", text).rpartition("@")
     if not at or not _LOCAL_PART.fullmatch(local_part) or not local_part.isprintable():
         raise ValueError("it is not one address like ops@example.com")
-    if not domain.isascii():
-        try:
-            domain = idna.encode(domain, uts46=True).decode("ascii")
-        except idna.IDNAError:
-            raise ValueError("what follows the @ is no domain name") from None
-    if not _DOMAIN.fullmatch(domain):
-        raise ValueError("what follows the @ is no domain name")
-    address = EmailAddress(local_part, domain)
+    try:
+        address = EmailAddress(local_part, domain_in_ascii(domain))
+    except ValueError:
+        raise ValueError("what follows the @ is no domain name") from None
     if len(local_part.encode()) > LONGEST_LOCAL_PART or len(str(address).encode()) > LONGEST:
         raise ValueError(f"it is longer than {LONGEST_LOCAL_PART} octets before the @, or {LONGEST} as a whole")
     return address
+
+
+def domain_in_ascii(domain: str) -> str:
+    """Return a domain name as DNS knows it. Raises ValueError for what is none."""
+    if not domain.isascii():
+        try:
+            domain = idna.encode(domain, uts46=True).decode("ascii")
+        except idna.IDNAError as error:
+            raise ValueError(f"{domain!r} is no domain name: {error}") from None
+    if not _DOMAIN.fullmatch(domain):
+        raise ValueError(f"{domain!r} is no domain name")
+    return domain

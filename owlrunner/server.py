@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import attrs
 import trio
 
-from owlrunner.accounts import Accounts, RecentCallers
+from owlrunner.accounts import Accounts, RecentCallers, SignUp
 from owlrunner.config import Config, WebConfig
 from owlrunner.databases import bring_schema, open_database, open_database_url, open_runtime_database
 from owlrunner.errors import ConfigError, DatabaseTrouble, PluginError
@@ -77,7 +77,7 @@ async def run_server(
             await notifications.set_rules(session, config.notifications, sorted(notifiers))
         loops = Loops.assemble(config, catalog, db, _registration(config, catalog, port), notifiers, logs)
         await loops.scheduler.replace(wanted, owns_file=config.server.schedules is not None)
-        accounts = Accounts(api_db, RecentCallers(config.server.remember_callers))
+        accounts = Accounts(api_db, RecentCallers(config.server.remember_callers), SignUp.of(config.web))
         async with trio.open_nursery() as services:
             await loops.start_services(services, config)
             services.start_soon(accounts.recent.forget_at, loops.wakeups.accounts)

@@ -2,8 +2,10 @@
 
 from owlrunner.accounts.administration import Administration
 from owlrunner.accounts.credentials import DEFAULT_PERMISSIONS, Caller
-from owlrunner.accounts.door import Accounts, AgentLogin, IssuedCode, KeyRequest, SeveralTeams, SignedIn
+from owlrunner.accounts.door import Accounts, AgentLogin, IssuedCode, SignedIn
+from owlrunner.accounts.new_keys import KeyRequest, SeveralTeams
 from owlrunner.accounts.recent_callers import RecentCallers
+from owlrunner.accounts.sign_up import SignUp
 from owlrunner.storage.accounts import ApiKey, Membership, Project, Team, User
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "Project",
     "RecentCallers",
     "SeveralTeams",
+    "SignUp",
     "SignedIn",
     "Team",
     "User",

@@ -1,6 +1,6 @@
 """This is the room for what somebody may do about who they are: sign in and out, and hold API keys."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from uuid import UUID
 
@@ -8,25 +8,20 @@ import attrs
 
 from owlrunner.accounts.credentials import (
     KEY_PREFIXES,
-    SHOWN,
     Caller,
-    as_uuid,
-    checked_days,
-    checked_name,
-    checked_permissions,
     hashed,
     new_code,
-    new_key,
     new_token,
     normal_email,
     slug_of,
 )
+from owlrunner.accounts.new_keys import KeyRequest, chosen_team, create_key
 from owlrunner.accounts.recent_callers import RecentCallers
+from owlrunner.accounts.sign_up import SignUp
 from owlrunner.actor import Role, UserActor, in_team, require_team
 from owlrunner.errors import InvalidRequest, NotFound, PermissionDenied, TooManyRequests, Unauthenticated
 from owlrunner.storage import accounts
-from owlrunner.storage.accounts import ApiKey, Membership, NewKey, Project, Team, User
-from owlrunner.storage.job_runs import Speaks
+from owlrunner.storage.accounts import ApiKey, Project, Team, User
 from owlrunner.storage.postgres import Database, Session
 
 T = TypeVar("T")
@@ -37,14 +32,6 @@ SESSION_SECONDS = 7 * 24 * 60 * 60
 AGENT_KEY_NAME = "CLI Agent Key"
 
 
-class SeveralTeams(InvalidRequest):
-    """Which team is meant cannot be told; ``memberships`` are those to choose from."""
-
-    def __init__(self, memberships: Sequence[Membership]) -> None:
-        super().__init__("Multiple teams found. Specify team_id.")
-        self.memberships = memberships
-
-
 @attrs.frozen
 class IssuedCode:
     """A login code on its way to its owner: nobody else may see ``code``."""
@@ -52,6 +39,8 @@ class IssuedCode:
     id: UUID
     email: str
     code: str = attrs.field(repr=False)
+    goes_out: bool = True
+    """Whether it is to be mailed: not to an address that may not sign up. From outside both look the same."""
 
 
 @attrs.frozen
@@ -72,23 +61,12 @@ class AgentLogin:
 
 
 @attrs.frozen
-class KeyRequest:
-    """What somebody wants for an API key, not yet checked. ``permissions`` None: all that its kind may hold."""
-
-    name: str | None
-    key_type: str | None
-    team_id: str | None = None
-    app_id: str | None = None
-    permissions: Sequence[str] | None = None
-    expires_in_days: int | None = None
-
-
-@attrs.frozen
 class Accounts:
     """The door, for one database. Every method raises DatabaseUnavailable when PostgreSQL is away."""
 
     db: Database
     recent: RecentCallers = attrs.field(factory=RecentCallers)
+    sign_up: SignUp = attrs.field(factory=SignUp)
 
     async def resolve(self, credential: str) -> Caller:
         """Who holds this raw API key or sign-in token. Raises Unauthenticated."""
@@ -127,20 +105,21 @@ class Accounts:
             raise TooManyRequests(
                 "Too many verification codes requested. Try again later.", retry_after=max(1, seconds)
             )
-        return IssuedCode(code_id, address, code)
+        goes_out = self.sign_up.allows(address) or await accounts.by_email(self.db, address) is not None
+        return IssuedCode(code_id, address, code, goes_out)
 
     async def withdraw_code(self, issued: IssuedCode) -> None:
         """Take back a code that could not be delivered, so that it does not count against the address."""
         await accounts.withdraw_code(self.db, issued.id)
 
     async def sign_in(self, email: str | None, code: str | None) -> SignedIn:
-        """Sign a user in with a login code; an address that is new becomes a user with a team of their own.
+        """Sign a user in with a login code; an address that is new and may sign up becomes a user with a team of their own.
 
         Raises InvalidRequest and Unauthenticated.
         """
 
         async def start(session: Session, address: str) -> SignedIn:
-            user, is_new = await _user_of(session, address)
+            user, is_new = await self._user_of(session, address)
             token = new_token()
             await accounts.start_session(session, user.id, hashed(token), SESSION_SECONDS)
             return SignedIn(user, token, is_new)
@@ -156,9 +135,9 @@ class Accounts:
         """
 
         async def make(session: Session, address: str) -> AgentLogin:
-            user, _ = await _user_of(session, address)
-            team = _chosen_team(user, team_id)
-            raw, _ = await _create_key(session, user, team, KeyRequest(AGENT_KEY_NAME, "agent"))
+            user, _ = await self._user_of(session, address)
+            team = chosen_team(user, team_id)
+            raw, _ = await create_key(session, user, team, KeyRequest(AGENT_KEY_NAME, "agent"))
             return AgentLogin(raw, team)
 
         return await self._with_code(email, code, make)
@@ -180,12 +159,12 @@ class Accounts:
         """
         if wanted.app_id is not None:
             raise InvalidRequest("app_id: keys of one app are not supported; leave it out")
-        return await _create_key(self.db, user, _chosen_team(user, wanted.team_id), wanted)
+        return await create_key(self.db, user, chosen_team(user, wanted.team_id), wanted)
 
     async def keys(self, user: User, team_id: str | None) -> list[ApiKey]:
         """The API keys of one team, or of every team that the user administers. Raises PermissionDenied."""
         if team_id is not None:
-            return await accounts.keys(self.db, [_chosen_team(user, team_id).id])
+            return await accounts.keys(self.db, [chosen_team(user, team_id).id])
         administered = [membership.team.id for membership in user.memberships if membership.role >= Role.ADMIN]
         if not administered:
             raise PermissionDenied("Requires admin role or higher")
@@ -201,6 +180,20 @@ class Accounts:
             raise NotFound("API key not found")
         self.recent.forget()
 
+    async def _user_of(self, session: Session, address: str) -> tuple[User, bool]:
+        """The user with this address, who is created if need be, and whether that was so."""
+        user = await accounts.by_email(session, address)
+        is_new = user is None
+        if user is None:
+            if not self.sign_up.allows(address):
+                raise Unauthenticated("Invalid or expired code")
+            name = address.partition("@")[0].capitalize()
+            await accounts.sign_up(session, address, name, slug_of(name) or "team")
+            user = await accounts.by_email(session, address)
+        if user is None:
+            raise NotFound("User not found")
+        return user, is_new
+
     async def _with_code(self, email: str | None, code: str | None, then: Callable[[Session, str], Awaitable[T]]) -> T:
         """Do what a right code allows, in one transaction with using it up; a wrong guess is counted for good."""
         if not email or not code:
@@ -211,49 +204,3 @@ class Accounts:
                 if await accounts.guess_code(session, address, hashed(code.strip()), GUESSES):
                     return await then(session, address)
         raise Unauthenticated("Invalid or expired code")
-
-
-async def _user_of(session: Session, address: str) -> tuple[User, bool]:
-    """The user with this address, who is created if need be, and whether that was so."""
-    user = await accounts.by_email(session, address)
-    is_new = user is None
-    if user is None:
-        name = address.partition("@")[0].capitalize()
-        await accounts.sign_up(session, address, name, slug_of(name) or "team")
-        user = await accounts.by_email(session, address)
-    if user is None:
-        raise NotFound("User not found")
-    return user, is_new
-
-
-def _chosen_team(user: User, team_id: str | None) -> Team:
-    """The team that is named, or the only one there is, if the user is its admin."""
-    if team_id is None:
-        if not user.memberships:
-            raise PermissionDenied("User has no team membership")
-        if len(user.memberships) > 1:
-            raise SeveralTeams(user.memberships)
-    wanted = as_uuid(team_id) if team_id is not None else user.memberships[0].team.id
-    for membership in user.memberships:
-        if membership.team.id == wanted:
-            require_team(Caller.from_user(user).actor, wanted, Role.ADMIN)
-            return membership.team
-    raise PermissionDenied("Not a member of this team")
-
-
-async def _create_key(db: Speaks, user: User, team: Team, wanted: KeyRequest) -> tuple[str, ApiKey]:
-    kind = wanted.key_type or ""
-    permissions = checked_permissions(kind, wanted.permissions)
-    raw = new_key(kind)
-    new = NewKey(
-        key_hash=hashed(raw),
-        key_prefix=raw[:SHOWN],
-        key_type=kind,
-        team_id=team.id,
-        name=checked_name(wanted.name),
-        created_by=user.id,
-        permissions=permissions,
-        expires_in_days=checked_days(wanted.expires_in_days),
-        by_operator=False,
-    )
-    return raw, await accounts.create_key(db, new)

@@ -10,6 +10,8 @@ async def mail_code(accounts: Accounts, mailer: Mailer, email: str | None) -> Is
     Raises InvalidRequest, TooManyRequests and MailUnavailable.
     """
     issued = await accounts.issue_code(email)
+    if not issued.goes_out:
+        return issued
     try:
         await mailer.send(
             issued.email,

@@ -32,7 +32,7 @@ def add_routes(pages: Blueprint, api: Api) -> None:
         except (InvalidRequest, TooManyRequests) as problem:
             status = 429 if isinstance(problem, TooManyRequests) else 400
             return draw("sign_in", problem=str(problem), **page), status
-        shown = issued.code if api.config.web.show_codes else ""
+        shown = issued.code if api.config.web.show_codes and issued.goes_out else ""
         return draw("code", code=shown, **page)
 
     @pages.post("/sign-in/code")
