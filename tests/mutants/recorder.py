@@ -110,7 +110,6 @@ class Recorder:
 
 
 _recorder: Recorder | None = None
-_groups: set[str] = set()
 
 if os.environ.get(FOLDER):
     _recorder = Recorder(os.environ[FOLDER], os.environ[ROOT])
@@ -118,24 +117,20 @@ if os.environ.get(FOLDER):
 
 
 def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """A hook of pytest: what xdist adds to a test's name where it keeps tests together; without xdist nobody knows it."""
-    for item in items:
-        mark = item.get_closest_marker("xdist_group")
-        if mark is not None:
-            _groups.add(f"@{mark.args[0] if mark.args else mark.kwargs['name']}")
-
-
-def _name(nodeid: str) -> str:
-    return next((nodeid.removesuffix(group) for group in _groups if nodeid.endswith(group)), nodeid)
+    """A hook of pytest: tell what xdist adds to a test's name where it keeps tests together. Without xdist nobody knows it."""
+    marks = [item.get_closest_marker("xdist_group") for item in items]
+    for name in {mark.args[0] for mark in marks if mark is not None}:
+        if _recorder is not None:
+            _recorder.write("group", f"@{name}")
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
     """A hook of pytest: a test begins."""
     if _recorder is not None:
-        _recorder.begin(_name(nodeid))
+        _recorder.begin(nodeid)
 
 
 def pytest_runtest_logreport(report: Any) -> None:
     """A hook of pytest: one of a test's three phases has ended."""
     if _recorder is not None:
-        _recorder.write("report", _name(report.nodeid), report.when, report.outcome, f"{report.duration:.3f}")
+        _recorder.write("report", report.nodeid, report.when, report.outcome, f"{report.duration:.3f}")

@@ -66,17 +66,21 @@ def test_a_map_tells_which_tests_use_a_mutant(tmp_path: Path) -> None:
         "line\towlrunner/jobs.py\t2",
         "query\towlrunner/storage/postgres.py\tjob_runs/finish",
         "report\ttests/test_a.py::test_x\tcall\tpassed\t0.5",
-        "test\ttests/test_a.py::test_y",
+        "group\t@kept together",
+        "test\ttests/test_a.py::test_y@kept together",
         "line\towlrunner/jobs.py\t2",
-        "report\ttests/test_a.py::test_y\tcall\tfailed\t0.5",
+        "report\ttests/test_a.py::test_y@kept together\tcall\tpassed\t0.25",
+        "test\ttests/test_a.py::test_z",
+        "line\towlrunner/jobs.py\t2",
+        "report\ttests/test_a.py::test_z\tcall\tfailed\t0.5",
     ]
     (tmp_path / "1-a").write_text("\n".join(told))
     usage = Usage()
     usage.take_in(tmp_path)
     usage.write(tmp_path / "kept")
     usage = Usage.read(tmp_path / "kept")
-    assert usage.tests == {"tests/test_a.py::test_x": 0.5}
-    assert usage.tests_of(a_mutant("owlrunner/jobs.py", "def f():\n    a(\n b)\n")) == {"tests/test_a.py::test_x"}
+    assert usage.tests == {"tests/test_a.py::test_x": 0.5, "tests/test_a.py::test_y": 0.25}
+    assert usage.tests_of(a_mutant("owlrunner/jobs.py", "def f():\n    a(\n b)\n")) == set(usage.tests)
     assert usage.tests_of(a_mutant("owlrunner/storage/sql/job_runs/finish.sql", "\nx")) == {"tests/test_a.py::test_x"}
     assert usage.tests_of(a_mutant("owlrunner/storage/sql/job_runs/page.sql", "\nx")) == set()
 

@@ -95,20 +95,26 @@ class Usage:
         used: dict[str, set[str]] = defaultdict(set)
         seconds: dict[str, dict[str, float]] = defaultdict(dict)
         failed = set()
-        for path in folder.iterdir():
+        files = [[line.split("\t") for line in path.read_text("utf-8").splitlines()] for path in folder.iterdir()]
+        groups = {words[1] for lines in files for words in lines if words[0] == "group"}
+
+        def own(name: str) -> str:
+            return next((name.removesuffix(group) for group in groups if name.endswith(group)), name)
+
+        for lines in files:
             test = ""
-            for line in path.read_text("utf-8").splitlines():
-                match line.split("\t"):
+            for words in lines:
+                match words:
                     case ["test", name]:
-                        test = name
+                        test = own(name)
                     case ["line", file, number]:
                         used[f"{file}:{number}"].add(test)
                     case ["query", file, name]:
                         used[f"{Path(file).parent / 'sql' / name}.sql"].add(test)
                     case ["report", name, when, outcome, took]:
-                        seconds[name][when] = float(took)
+                        seconds[own(name)][when] = float(took)
                         if outcome != "passed":
-                            failed.add(name)
+                            failed.add(own(name))
         self.tests |= {name: round(sum(parts.values()), 3) for name, parts in seconds.items() if name not in failed}
         for place, names in used.items():
             self.uses[place] = sorted({*self.uses.get(place, ()), *names} & self.tests.keys())
