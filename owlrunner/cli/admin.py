@@ -2,27 +2,23 @@
 
 import sys
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import click
-import msgspec
 
 from owlrunner.accounts import DEFAULT_PERMISSIONS, Administration
 from owlrunner.cli.local import in_current_schema
-from owlrunner.cli.options import Shared, config_option, format_option, pass_shared
-from owlrunner.cli.printing import one_line, print_json, say
+from owlrunner.cli.offboarding import end_sessions, list_keys, list_members, remove_member, revoke_key, show_fields
+from owlrunner.cli.options import TEAM, Shared, config_option, format_option, pass_shared
 from owlrunner.errors import InvalidRequest
 from owlrunner.storage.postgres import Database
-
-TEAM = click.option("--team", "--team-id", required=True, help="The team's id or slug.")
 
 
 @click.group()
 @config_option
 @format_option
 def admin() -> None:
-    """Set up teams, projects, users, keys and integrations, straight on the database."""
+    """Set up teams, projects, users, keys and integrations, and take away what people hold, straight on the database."""
 
 
 @admin.command()
@@ -37,7 +33,7 @@ def create_team(shared: Shared, name: str, slug: str | None) -> None:
     async def create(db: Database) -> object:
         return (await Administration(db).create_team(name, slug))._asdict()
 
-    _show(shared, in_current_schema(shared, create))
+    show_fields(shared, in_current_schema(shared, create))
 
 
 @admin.command()
@@ -53,7 +49,7 @@ def create_project(shared: Shared, name: str, team: str, slug: str | None) -> No
     async def create(db: Database) -> object:
         return (await Administration(db).create_project(team, name, slug))._asdict()
 
-    _show(shared, in_current_schema(shared, create))
+    show_fields(shared, in_current_schema(shared, create))
 
 
 @admin.command()
@@ -71,7 +67,7 @@ def create_user(shared: Shared, email: str, team: str, role: str, name: str | No
         user, is_new = await Administration(db).create_user(email, team, role, name)
         return {"id": user.id, "email": user.email, "name": user.name, "role": role, "is_new": is_new}
 
-    _show(shared, in_current_schema(shared, create))
+    show_fields(shared, in_current_schema(shared, create))
 
 
 @admin.command()
@@ -110,7 +106,7 @@ def create_key(
         shown = {"id": key.id, "team_id": key.team_id, "name": key.name, "permissions": key.permissions}
         return {"key": raw} | shown | {"expires_at": key.expires_at}
 
-    _show(shared, in_current_schema(shared, create))
+    show_fields(shared, in_current_schema(shared, create))
 
 
 @admin.command()
@@ -133,7 +129,7 @@ def set_integration(
     async def put(db: Database) -> UUID:
         return await Administration(db).set_integration(project, provider, config)
 
-    _show(shared, {"id": in_current_schema(shared, put), "provider": provider})
+    show_fields(shared, {"id": in_current_schema(shared, put), "provider": provider})
 
 
 def _secret(provider: str, *, from_stdin: bool, file: Path | None) -> str:
@@ -155,12 +151,5 @@ def _secret(provider: str, *, from_stdin: bool, file: Path | None) -> str:
     return secret
 
 
-def _show(shared: Shared, told: object) -> None:
-    """Print what was made."""
-    plain: dict[str, Any] = msgspec.to_builtins(told)
-    if shared.wants_json:
-        print_json(plain)
-        return
-    for key, value in plain.items():
-        if value is not None:
-            say(f"{key + ':':<13}{one_line(', '.join(value) if isinstance(value, list) else str(value))}")
+for command in (list_members, list_keys, remove_member, revoke_key, end_sessions):
+    admin.add_command(command)

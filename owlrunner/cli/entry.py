@@ -25,7 +25,7 @@ COMMANDS = {
     "plugins": "See what the installed plugins offer.",
     "config": "Check the configuration.",
     "migrate": "Bring the database to the version that this OwlRunner needs.",
-    "admin": "Set up teams, projects, users, keys and integrations, straight on the database.",
+    "admin": "Set up teams, projects, users, keys and integrations, and take away what people hold, straight on the database.",
 }
 """Each command with its summary. It lives in the module of its name, which is imported when it is wanted: a server's
 libraries take longer to import than a look at a run takes."""

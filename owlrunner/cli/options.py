@@ -91,3 +91,6 @@ def config_option(command: C) -> C:
 
 pass_shared = click.make_pass_decorator(Shared, ensure=True)
 """Hands the shared options to a command function as its first argument."""
+
+TEAM = click.option("--team", "--team-id", required=True, help="The team's id or slug.")
+"""For the owner's commands, which ask no server what the team is."""

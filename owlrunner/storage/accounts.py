@@ -49,6 +49,17 @@ class User:
     memberships: tuple[Membership, ...]
 
 
+class Member(NamedTuple):
+    """Somebody in a team."""
+
+    email: str
+    name: str
+    role: Role
+    joined_at: datetime
+    keys: int
+    """How many of the team's keys they have made."""
+
+
 class KeyHolder(NamedTuple):
     """What an API key stands for."""
 
@@ -167,8 +178,8 @@ async def key_team(db: Speaks, key_id: UUID) -> UUID | None:
     return row[0] if row is not None else None
 
 
-async def revoke_key(db: Speaks, key_id: UUID, user_id: UUID) -> bool:
-    """Revoke an API key; False when it is gone already."""
+async def revoke_key(db: Speaks, key_id: UUID, user_id: UUID | None) -> bool:
+    """Revoke an API key, by a user or by the operator; False when it is gone already."""
     return await db.row("accounts/revoke_key", {"id": key_id, "user_id": user_id}) is not None
 
 
@@ -210,6 +221,24 @@ async def put_user(session: Session, email: str, name: str) -> tuple[UUID, bool]
 async def put_member(session: Session, team_id: UUID, user_id: UUID, role: Role) -> None:
     """Give a user a role in a team."""
     await session.rows("accounts/put_member", {"team_id": team_id, "user_id": user_id, "role": role.name.lower()})
+
+
+async def members(db: Speaks, team_id: UUID) -> list[Member]:
+    """The members of a team, owners first."""
+    rows = await db.rows("accounts/members", {"team_id": team_id})
+    return [Member(email, name, Role[role.upper()], joined_at, keys) for email, name, role, joined_at, keys in rows]
+
+
+async def remove_member(session: Session, team_id: UUID, email: str, heir: UUID | None) -> list[str] | None:
+    """Take somebody out of a team; returns the names of their keys, which the heir has now, or nobody. None: no member."""
+    params = {"team_id": team_id, "email": email, "heir": heir}
+    row = await session.row("accounts/remove_member", params)
+    return row[0] if row is not None else None
+
+
+async def end_sessions(db: Speaks, email: str) -> int:
+    """Sign a user out everywhere; returns how many sign-ins have ended."""
+    return len(await db.rows("accounts/end_sessions", {"email": email}))
 
 
 async def highest_member(db: Speaks, team_id: UUID) -> UUID | None:

@@ -223,6 +223,32 @@ def test_admin_sets_up_a_team(owlrunner: Invoke, database_url: str) -> None:
     assert row == (project["id"], SECRET)
 
 
+def test_admin_takes_away_what_people_hold(owlrunner: Invoke, database_url: str) -> None:
+    """Members and keys are listed, as JSON and for people, and a member, a key and sign-ins are ended by name."""
+
+    def admin(*arguments: str) -> Any:
+        return _json(owlrunner("--format", "json", "admin", *arguments, DATABASE_URL=database_url))
+
+    admin("create-team", "Owls")
+    for email, role in (("owl@owls.test", "owner"), ("ann@owls.test", "admin")):
+        admin("create-user", email, "--team", "owls", "--role", role)
+    kept, given = (
+        admin("create-key", "--team", "owls", "--name", name, "--created-by", "ann@owls.test") for name in "ab"
+    )
+    assert admin("revoke-key", kept["id"]) == {"revoked": kept["id"]}
+    assert [key["id"] for key in admin("list-keys", "--team", "owls")] == [given["id"]]
+    shown = owlrunner("admin", "list-members", "--team", "owls", DATABASE_URL=database_url).stdout.splitlines()
+    assert shown[0].split() == ["Email", "Name", "Role", "Joined", "at", "Keys"]
+    assert [line.split()[0] for line in shown[2:]] == ["owl@owls.test", "ann@owls.test"]
+    removed = admin("remove-member", "ann@owls.test", "--team", "owls", "--keys-to", "owl@owls.test")
+    assert removed == {"removed": "ann@owls.test", "keys": ["b"], "keys_to": "owl@owls.test"}
+    assert [member["email"] for member in admin("list-members", "--team", "owls")] == ["owl@owls.test"]
+    assert admin("end-sessions", "ann@owls.test") == {"ended": 0}
+    refused = owlrunner("admin", "remove-member", "owl@owls.test", "--team", "owls", DATABASE_URL=database_url)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+    assert "the only owner" in refused.stderr
+
+
 def test_integration_key_is_never_shown(owlrunner: Invoke, database_url: str, tmp_path: Path) -> None:
     """A provider's key comes from a file or standard input, never from an argument, and is not printed, not even when it is bad."""
     file = tmp_path / "key"
