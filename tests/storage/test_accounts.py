@@ -93,11 +93,21 @@ async def test_users_have_the_teams_that_are_left(db: Database, by: str) -> None
     """In the order in which they joined, without deleted ones; who is in none is a user all the same."""
     async with db.session() as session, session.transaction():
         ann, bob = await put_user(session), await put_user(session, "bob@acme.test")
-        first, second, gone = [
-            await put_team(session, slug, **values)
-            for slug, values in (("first", {}), ("second", {}), ("gone", {"deleted_at": now()}))
+        first, third, second, gone = [
+            await put_team(session, slug, id=UUID(int=number), **values)
+            for number, slug, values in (
+                (9, "first", {}),
+                (3, "third", {}),
+                (2, "second", {}),
+                (1, "gone", {"deleted_at": now()}),
+            )
         ]
-        for team_id, joined, role in ((second, -1, "member"), (gone, -5, "owner"), (first, -9, "admin")):
+        for team_id, joined, role in (
+            (third, -1, "member"),
+            (second, -1, "member"),
+            (gone, -5, "owner"),
+            (first, -9, "admin"),
+        ):
             await put(session, "team_members", team_id=team_id, user_id=ann, role=role, joined_at=now(joined))
         for user_id, name in ((ann, "ann"), (bob, "bob")):
             await put(session, "user_sessions", token_hash=name, user_id=user_id, expires_at=now(0.001))
@@ -116,6 +126,7 @@ async def test_users_have_the_teams_that_are_left(db: Database, by: str) -> None
             (
                 Membership(Team(first, "First", "first"), Role.ADMIN),
                 Membership(Team(second, "Second", "second"), Role.MEMBER),
+                Membership(Team(third, "Third", "third"), Role.MEMBER),
             ),
             bob,
             (),

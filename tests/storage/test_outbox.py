@@ -77,6 +77,9 @@ async def test_who_may_not_read_a_run_any_more_is_told_nothing(db: Database) -> 
     async with db.session() as session, session.transaction():
         server_id = await put_server(session)
         run_id, user = await put_projects_run(session)
+        # Others' runs and teams are nothing to it.
+        await put_run(session)
+        await put(session, "teams", name="Rival", slug="rival")
         asked = await put_notification(session, run_id, recipient="ann@acme.test")
         other = await put_notification(session, run_id, recipient="bob@acme.test")
         (taken,) = await claim(session, server_id)

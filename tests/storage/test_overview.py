@@ -159,15 +159,16 @@ async def test_typical_times_are_those_of_runs_that_completed(db: Database) -> N
             await took("b", seconds)
         await took("b", 100.0, F)
         await took("b", 100.0, X)
-        for job_type in ("c", "a"):
+        for job_type in ("e", "c", "a", "f", "d"):
             await took(job_type, 5.0, F)
         await took("b", 50.0, created=3600)
         await took("b", 50.0, created=3601)
         await took("b", 50.0, owner=rival)
         assert await overview.typical(session, acme["team_id"], HOUR, 99) == [
-            ("b", 3, 1, [2.0, 5.6, 6.0]), ("a", 0, 1, None), ("c", 0, 1, None),
+            ("b", 3, 1, [2.0, 5.6, 6.0]), *((name, 0, 1, None) for name in "acdef"),
         ]  # fmt: skip
-        await took("z", 3.0, created=1)
+        for job_type in ("y", "z"):
+            await took(job_type, 3.0, created=1)
         assert await overview.typical(session, acme["team_id"], HOUR, 1) == [("z", 1, 0, [3.0, 3.0, 3.0])]
 
 

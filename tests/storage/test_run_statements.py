@@ -236,6 +236,7 @@ async def test_what_nobody_can_execute_is_told_once(db: Database, server: dict[s
 async def test_only_what_waits_is_told_of(db: Database) -> None:
     """Runs that have ended, or that were set aside, are not the oldest that waits, however long ago they were due."""
     async with db.session() as session, session.transaction():
+        await put_run(session, run_at=now(-65))
         oldest = await put_run(session, run_at=now(-70))
         for priority in (99, 0, -99):
             await put_run(session, priority=priority, run_at=now(-99), set_aside=True, unreadable_by=["f"])
