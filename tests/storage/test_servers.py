@@ -2,7 +2,7 @@
 
 from uuid import UUID, uuid4
 
-from owlrunner.storage import servers
+from owlrunner.storage import overview, servers
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.servers import Registration
 from tests.storage.rows import look, now, put_held, put_server, rings, value
@@ -75,3 +75,34 @@ async def test_a_heartbeat_renews_one_lease_and_rings(db: Database) -> None:
             assert await session.rows("servers/heartbeat", {"id": buried, "lease": 7.5}) == []
         assert heard == []
         assert await look(session, "select * from servers where id <> %s order by id", ours) == before
+
+
+async def test_whether_anybody_is_there_for_a_job_type(db: Database) -> None:
+    """A server counts from its start until the instant at which its lease runs out, or somebody buries it."""
+    async with db.session() as session, session.transaction():
+        await put_server(session, lease_expires_at=now())
+        await put_server(session, buried_at=now())
+        assert await overview.anybody_for(session, "a") == (False, False)
+        await put_server(session, job_types=["b"], lease_expires_at=now(0.001))
+        assert await overview.anybody_for(session, "a") == (True, False)
+        assert await overview.anybody_for(session, None) == (True, False)
+        await put_server(session)
+        assert await overview.anybody_for(session, "a") == (True, True)
+
+
+async def test_servers_are_listed_with_what_they_hold(db: Database) -> None:
+    """The living first, the youngest first among them; each with the runs that it executes now, and what is left of its lease."""
+    async with db.session() as session, session.transaction():
+        ids = [UUID(int=number) for number in range(1, 6)]
+        for server_id, started, buried in zip(
+            ids, (-9, -5, -5, -1, -7), (None, None, None, now(-1), now(-1)), strict=True
+        ):
+            await put_server(session, id=server_id, started_at=now(started), buried_at=buried)
+        for server_id in (ids[0], ids[0], ids[1]):
+            await put_held(session, server_id)
+        await put_held(session, ids[0], status="completed", completed_at=now())
+        listed = await overview.list_servers(session, 9)
+        assert [one.id for one in listed] == [ids[1], ids[2], ids[0], ids[3], ids[4]]
+        assert {one.id: one.held_runs for one in listed} == {ids[0]: 2, ids[1]: 1, ids[2]: 0, ids[3]: 0, ids[4]: 0}
+        assert {one.lease_left for one in listed} == {30.0}
+        assert [one.id for one in await overview.list_servers(session, 2)] == [ids[1], ids[2]]
