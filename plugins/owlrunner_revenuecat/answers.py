@@ -29,6 +29,11 @@ class RevenueCatError(owlrunner.OwlRunnerError):
         self.code = code
         self.worth_retrying = worth_retrying
 
+    @property
+    def is_about_one_user(self) -> bool:
+        """Whether RevenueCat understood the question and refuses this one: other users may be answered. 429 is about all."""
+        return self.code.startswith("4") and self.code != "429"
+
 
 class KeyRefused(RevenueCatError):
     """401 or 403: no further request with this key makes sense. Correct the key or its permissions."""

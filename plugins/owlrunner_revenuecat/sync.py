@@ -22,7 +22,7 @@ LOOK_FOR_CANCEL = 0.2
 CANCEL_PATIENCE = 3.0
 """Seconds that users under way get after a cancel request; with the last write, less than the job's cancel_grace."""
 MOST_ERRORS_IN_A_ROW = 50
-"""After so many users RevenueCat counts as down, and the run fails: one that did nothing must not end as completed."""
+"""After so many users about whom RevenueCat gave no answer of use it counts as down, and the run fails without asking on."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,10 @@ async def sync_project(ctx: owlrunner.JobContext, settings: SyncSettings) -> dic
             await saving.save_rest()
     if run.failure is not None:
         raise run.failure
+    if run.last_error is not None and not run.cancelled and tally.errors.count == tally.total:
+        # However few they are: a run that could do nothing has failed.
+        message = f"RevenueCat gave no answer of use about any of {tally.total} users. {run.last_error}"
+        raise RevenueCatError(run.last_error.code, message)
     saving.require_saved()
     ctx.log.info("%s after %d of %d users", "cancelled" if run.cancelled else "done", tally.handled, tally.total)
     return tally.result(cancelled=run.cancelled)
@@ -81,6 +85,7 @@ class _Run:
     cancelled: bool = False
     failure: owlrunner.OwlRunnerError | None = None
     errors_in_a_row: int = 0
+    last_error: RevenueCatError | None = None
     work: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     heeding: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     finished: trio.Event = attrs.field(factory=trio.Event)
@@ -133,6 +138,10 @@ class _Run:
         except RevenueCatError as error:
             logger.warning("user %s: %s", user_id, error)
             self.tally.count_error(user_id, error.code)
+            self.last_error = error
+            if error.is_about_one_user:
+                self.errors_in_a_row = 0
+                return
             self.errors_in_a_row += 1
             if self.errors_in_a_row >= MOST_ERRORS_IN_A_ROW:
                 message = f"RevenueCat failed for {self.errors_in_a_row} users in a row. {error}"

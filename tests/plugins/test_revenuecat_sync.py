@@ -346,6 +346,26 @@ async def test_a_revenuecat_that_is_down_fails_the_run(world: World) -> None:
         await world.sync(max_tries=1)
 
 
+async def test_refusals_of_single_users_stop_nobody_else(world: World) -> None:
+    """However many users in a row RevenueCat refuses as such, it is not down: those whom it knows are synced."""
+    refused = [f"refused_{number:02}" for number in range(60)]
+    await world.add_users(*refused, *world.standin.customers)
+    world.standin.faults = [Fault(customer=one, status=400) for one in refused]
+    result = await world.sync(concurrency=1)
+    assert (result["synced"], result["errors"], result["error_status_counts"]) == (24, 60, {"400": 60})
+
+
+@pytest.mark.parametrize(("status", "users"), [(503, 1), (503, 49), (400, 3)])
+async def test_a_run_that_could_do_nothing_has_failed(world: World, status: int, users: int) -> None:
+    """However few users there are: where RevenueCat had no answer of use about any, the run does not complete."""
+    await world.add_users(*(f"user_{number}" for number in range(users)))
+    world.standin.faults = [Fault(kind="active_entitlements", status=status)]
+    with pytest.raises(
+        RevenueCatError, match=f"no answer of use about any of {users} users. RevenueCat answered {status}"
+    ):
+        await world.sync(max_tries=1)
+
+
 async def test_a_429_loses_no_user(world: World) -> None:
     """Users who meet a 429 are synced after the pause like all others."""
     await world.add_users(*world.standin.customers)
