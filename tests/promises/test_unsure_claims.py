@@ -9,6 +9,7 @@ from owlrunner.errors import DatabaseUnavailable
 from owlrunner.job_run import RunStatus
 from owlrunner.runtime import worker
 from owlrunner.storage import attempts
+from tests.pooler import needs_listen
 from tests.promises.serving import PATIENCE, Door, LogEar, Serve
 
 
@@ -37,6 +38,7 @@ def claims(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return about
 
 
+@needs_listen
 async def test_a_claim_without_an_answer_is_looked_up_at_once(
     door: Door, serve: Serve, claims: dict[str, Any], log_ear: LogEar
 ) -> None:
@@ -49,6 +51,7 @@ async def test_a_claim_without_an_answer_is_looked_up_at_once(
     assert log_ear.has_heard(f"run {run_id} was claimed by a statement whose answer was lost; it goes back")
 
 
+@needs_listen
 async def test_what_is_held_is_compared_now_and_then(door: Door, serve: Serve, claims: dict[str, Any]) -> None:
     """Without any trouble a server looks up what stands in its name in every half of a lease, and not with every claim."""
     await serve(poll_interval=600, lease=1200)
