@@ -4,6 +4,9 @@ A handler may fork: multiprocessing does so by default on Linux before Python 3.
 inherits the port, which no other server can open as long as it lives, locks on files, and the server's signal handlers, which
 note a signal for an event loop that the child does not run: ``Process.terminate()`` does nothing.
 
+Where a handler forks by itself, the child must not come back to the event loop: it would go on as a second server, on the same
+connections. It does come back when ``os.execvp`` fails, or when it returns, raises or awaits anything. It is ended at that moment.
+
 Python runs what is registered here in each forked child. It cannot be unregistered, so it is registered once, and looks at what
 is held at that moment. A child that executes another program loses all of this anyway, unless a descriptor is inheritable.
 """
@@ -16,6 +19,14 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import trio
+
+STRAYED = os.EX_SOFTWARE
+"""The exit status of a child that came back to the event loop."""
+_SENTENCE = (
+    b"a child that a handler forked has come back to the server's event loop, and is ended: "
+    b"end a child with os._exit() before it returns, raises or awaits\n"
+)
 _HANDLERS: dict[signal.Signals, Any] = {
     signal.SIGTERM: signal.SIG_DFL,
     signal.SIGINT: signal.default_int_handler,
@@ -53,6 +64,15 @@ def default_signals_in_children() -> Iterator[None]:
         _serving.pop()
 
 
+class _EndOfAStray(trio.abc.Instrument):
+    """In a child: ends it when the task that forked it gives way to others."""
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002
+        os.write(2, _SENTENCE)
+        # Not by an exception, which would unwind the server; and what is buffered is the parent's.
+        os._exit(STRAYED)
+
+
 @functools.cache
 def _register() -> None:
     os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_let_go)
@@ -81,6 +101,9 @@ def _let_go() -> None:
         _serving.clear()
         # Trio's: a signal of the child's would wake the server's event loop.
         signal.set_wakeup_fd(-1)
+        # Forked in another thread than the event loop's, the child has no event loop to come back to.
+        with contextlib.suppress(RuntimeError):
+            trio.lowlevel.add_instrument(_EndOfAStray())
         for number, handler in _HANDLERS.items():
             if signal.getsignal(number) not in (signal.SIG_IGN, signal.SIG_DFL):
                 signal.signal(number, handler)

@@ -261,6 +261,35 @@ async def child_process(ctx: owlrunner.JobContext, params: Child) -> dict[str, i
     return {"exit_code": os.waitstatus_to_exitcode(status)}
 
 
+@attrs.frozen
+class Stray:
+    """How a forked child goes where only the server should be."""
+
+    way: str
+
+
+@owlrunner.job_type(scope="system", overlap="allow")
+async def stray_child(ctx: owlrunner.JobContext, params: Stray) -> dict[str, int]:
+    """Fork a child that leaves the handler; return how it ended."""
+    pid = os.fork()
+    if pid == 0:
+        match params.way:
+            case "return":
+                return {"exit_code": -1}
+            case "raise":
+                raise ValueError("in the child")
+            case "exit":
+                raise SystemExit(0)
+            case "exec":
+                os.execvp("/no/such/program", ["program"])  # noqa: S606 - what is tested
+            case _:
+                await trio.lowlevel.checkpoint()
+                ctx.progress(1, 1, "the child goes on")
+                await trio.sleep_forever()
+    _, status = await trio.to_thread.run_sync(os.waitpid, pid, 0)
+    return {"exit_code": os.waitstatus_to_exitcode(status)}
+
+
 @owlrunner.job_type(scope="system")
 async def long_query(ctx: owlrunner.JobContext, params: Steps) -> None:
     """Wait for a query that takes a while."""

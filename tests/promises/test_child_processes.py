@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from owlrunner.forked_children import STRAYED
 from owlrunner.job_run import RunStatus
 from tests.promises.serving import Door, StartProcess
 
@@ -43,3 +44,16 @@ async def test_a_forked_child_can_be_terminated(
         run_id = await door.trigger("child_process", params={"by": by, "signal": number})
         assert (await door.until(run_id, RunStatus.COMPLETED)).result == {"exit_code": -number}
     assert not any("stopping" in line or "schedules were read again" in line for line in server.lines)
+
+
+@pytest.mark.parametrize("way", ["return", "raise", "exit", "exec", "await"])
+async def test_a_forked_child_is_no_second_server(door: Door, server_process: StartProcess, way: str) -> None:
+    """A child that leaves the handler, or waits as if it were the server's task, ends; its parent's run and server go on."""
+    server = server_process("a")
+    await server.ready()
+    run = await door.until(await door.trigger("stray_child", params={"way": way}), RunStatus.COMPLETED)
+    assert (run.result, run.progress) == ({"exit_code": STRAYED}, None)
+    await server.logged("a child that a handler forked")
+    await door.until(await door.trigger("polite"), RunStatus.COMPLETED)
+    server.signal(signal.SIGTERM)
+    assert await server.ended() == 0
