@@ -35,8 +35,8 @@ class JobContext:
     """What a handler gets as its first argument: who its run is, and the few things it may ask and tell."""
 
     __slots__ = (
-        "_cancel_asked", "_cancel_noticed", "_connect", "_log", "_on_news", "_progress", "_run_log", "_stored_progress",
-        "attempt", "job_type", "project_id", "run_id", "team_id",
+        "_attempt", "_cancel_asked", "_cancel_noticed", "_connect", "_job_type", "_log", "_on_news", "_progress", "_project_id",
+        "_run_id", "_run_log", "_stored_progress", "_team_id",
     )  # fmt: skip
 
     def __init__(
@@ -50,13 +50,11 @@ class JobContext:
         connect: Connect,
         on_news: Callable[["JobContext"], None],
     ) -> None:
-        self.run_id = run_id
-        self.job_type = job_type
-        self.project_id = project_id
-        """The project that the run works for; None for system job types."""
-        self.team_id = team_id
-        self.attempt = attempt
-        """1 for the first attempt; each retry or restart counts one up."""
+        self._run_id = run_id
+        self._job_type = job_type
+        self._project_id = project_id
+        self._team_id = team_id
+        self._attempt = attempt
         self._connect = connect
         self._on_news = on_news
         self._progress: Progress | None = None
@@ -65,6 +63,33 @@ class JobContext:
         self._cancel_noticed = False
         self._run_log: RunLog | None = None
         self._log: logging.LoggerAdapter[logging.Logger] | None = None
+
+    # Properties, because the runtime goes by them: a handler that counted ``attempt`` up would not be found again.
+
+    @property
+    def run_id(self) -> UUID:
+        """The run's id."""
+        return self._run_id
+
+    @property
+    def job_type(self) -> str:
+        """The name of its job type."""
+        return self._job_type
+
+    @property
+    def project_id(self) -> UUID | None:
+        """The project that the run works for; None for system job types."""
+        return self._project_id
+
+    @property
+    def team_id(self) -> UUID | None:
+        """The project's team; None for system job types."""
+        return self._team_id
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first attempt; each retry or restart counts one up."""
+        return self._attempt
 
     def progress(self, processed: int, total: int, message: str = "") -> None:
         """Tell how far the run has come: ``processed`` of ``total``, with a line for people.
@@ -80,7 +105,7 @@ class JobContext:
         processed = min(max(0, int(processed)), MAX_COUNT)
         if total:
             processed = min(processed, total)
-        self._progress = Progress(processed, total, message[:MAX_PROGRESS_MESSAGE])
+        self._progress = Progress(processed, total, str.__str__(message)[:MAX_PROGRESS_MESSAGE])
         self._on_news(self)
 
     def is_cancelled(self) -> bool:

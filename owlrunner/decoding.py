@@ -102,7 +102,8 @@ def unknown_keys(raw: object, value: object, path: str = "") -> Iterator[str]:
 
 def storable_text(text: str) -> str:
     """``text`` as PostgreSQL can keep it: without NUL characters and lone surrogates."""
-    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
+    # str's own, so that the result is a plain str whatever class the text is of.
+    return str.replace(text, "\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
 
 
 def holds_unstorable_text(value: Any) -> bool:

@@ -34,15 +34,6 @@ class OwlRunnerError(Exception):
     """Something that OwlRunner can explain in one sentence; ``str()`` is that sentence."""
 
 
-def named(error: BaseException) -> str:
-    """Return class and message of any exception, also of one whose ``__str__`` raises."""
-    try:
-        message = str(error)
-    except Exception:  # noqa: BLE001 - the first error is the one that matters
-        message = "(its message cannot be shown)"
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
-
-
 class ConfigError(OwlRunnerError):
     """The configuration cannot be used. The message names file, key, what was expected and what was found."""
 

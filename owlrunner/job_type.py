@@ -16,8 +16,9 @@ import msgspec
 
 from owlrunner.context import JobContext
 from owlrunner.cron import Cron, InvalidCron
-from owlrunner.errors import InvalidParams, PluginError, named
+from owlrunner.errors import InvalidParams, PluginError
 from owlrunner.params import decode_params, encode_params
+from owlrunner.raised_errors import named
 from owlrunner.retry import NO_RETRY, Retry
 
 P = TypeVar("P")

@@ -18,6 +18,7 @@ import msgspec
 
 from owlrunner.decoding import Undecodable, convert, decode, field_names, holds_unstorable_text
 from owlrunner.errors import InvalidParams
+from owlrunner.raised_errors import named
 
 WHERE = "params"
 UNSTORABLE = "params: text with NUL characters or lone surrogates cannot be stored"
@@ -62,7 +63,7 @@ def encode_params(raw: object, wanted: type[Any]) -> bytes:
 
 def _refusal(error: BaseException) -> InvalidParams:
     """The complaint that an error comes to."""
-    return InvalidParams(str(error) if isinstance(error, Undecodable) else f"{WHERE}: {type(error).__name__}: {error}")
+    return InvalidParams(str(error) if type(error) is Undecodable else f"{WHERE}: {named(error)}")
 
 
 def _json(stored: object) -> bytes:

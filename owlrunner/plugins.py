@@ -14,10 +14,11 @@ import attrs
 import pluggy
 
 from owlrunner import hookspecs
-from owlrunner.errors import ConfigError, PluginError, named
+from owlrunner.errors import ConfigError, PluginError
 from owlrunner.hookspecs import Migrations, NoMail, Settings
 from owlrunner.job_type import AnyJobType, JobType, Scope
 from owlrunner.notification import MailSender, Notifier
+from owlrunner.raised_errors import named
 
 GROUP = "owlrunner"
 

@@ -16,8 +16,9 @@ from owlrunner.config import NotificationsConfig
 from owlrunner.errors import DatabaseTrouble, Undeliverable
 from owlrunner.job_type import AnyJobType
 from owlrunner.notification import Notification, Notifier
+from owlrunner.raised_errors import describe, is_a, without
 from owlrunner.retry import Retry
-from owlrunner.runtime.execution import describe, is_being_torn_down, unwrapped
+from owlrunner.runtime.execution import is_from_the_outside
 from owlrunner.runtime.trio_guard import close_abandoned_nurseries, open_nurseries
 from owlrunner.storage import notifications
 from owlrunner.storage.notifications import ClaimedNotification
@@ -160,15 +161,10 @@ class Delivery:
                 await self._deliverer.notifiers[claimed.notifier].send(notification)
         except trio.TooSlowError:
             return TimeoutError(f"not sent within {self._config.send_timeout:g} seconds")
-        except BaseExceptionGroup as group:
-            _, others = group.split(trio.Cancelled)
-            if others is None and is_being_torn_down():
-                raise
-            return unwrapped(others or group)
         except BaseException as error:
-            if isinstance(error, trio.Cancelled) and is_being_torn_down():
+            if is_from_the_outside(error):
                 raise
-            return error
+            return without(error, trio.Cancelled)
         finally:
             close_abandoned_nurseries(nurseries)
         return None
@@ -185,7 +181,7 @@ class Delivery:
                         server_id,
                         claimed,
                         error=None if error is None else describe(error),
-                        for_good=isinstance(error, Undeliverable),
+                        for_good=error is not None and is_a(error, Undeliverable),
                         retry_in=self._retry.delay_after(claimed.attempt),
                         give_up_after=self._config.give_up_after,
                     )
@@ -201,12 +197,13 @@ class Delivery:
 def _tell(claimed: ClaimedNotification, status: str | None, error: BaseException | None) -> None:
     """Say it in the log: what is given up is nothing that anybody would notice otherwise."""
     what = f"notification {claimed.id} about run {claimed.run.id} to {claimed.recipient} by {claimed.notifier}"
+    why = "" if error is None else describe(error)
     match status:
         case "sent":
             logger.info("%s: sent", what)
         case "given_up":
-            logger.error("%s: given up at try %d: %r", what, claimed.attempt, error)
+            logger.error("%s: given up at try %d: %s", what, claimed.attempt, why)
         case "pending":
-            logger.warning("%s: try %d failed, to be tried again: %r", what, claimed.attempt, error)
+            logger.warning("%s: try %d failed, to be tried again: %s", what, claimed.attempt, why)
         case _:
             logger.warning("%s: another server has taken it over", what)

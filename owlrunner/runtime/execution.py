@@ -7,6 +7,7 @@ A handler may raise anything and leave anything open; that ends its own run and 
 Trio's Cancelled when the server itself is being torn down, and KeyboardInterrupt, which in a test is a person at the keyboard.
 """
 
+import contextlib
 import enum
 import math
 from typing import Any
@@ -16,14 +17,11 @@ import attrs
 import trio
 
 from owlrunner.context import JobContext, current_context
-from owlrunner.decoding import storable_text
-from owlrunner.errors import InvalidParams, OwlRunnerError
+from owlrunner.errors import InvalidParams
 from owlrunner.job_run import Outcome, Progress, RunStatus
 from owlrunner.job_type import AnyJobType
+from owlrunner.raised_errors import can_be_shown, describe, is_a, parts_of, without
 from owlrunner.runtime.trio_guard import close_abandoned_nurseries, open_nurseries
-
-MAX_ERROR = 10_000
-"""How many characters of an error message are kept; the log has the traceback."""
 
 
 class Cut(enum.Enum):
@@ -87,15 +85,8 @@ async def execute(attempt: Attempt, raw_params: Any) -> Outcome:
         with attempt.scope:
             result = await job_type.handler(ctx, *params)
             return _returned(attempt, result)
-    except KeyboardInterrupt:
-        raise
-    except BaseExceptionGroup as group:
-        _, others = group.split(trio.Cancelled)
-        if (others is None and is_being_torn_down()) or group.subgroup(KeyboardInterrupt) is not None:
-            raise
-        return raised(attempt, others or group)
     except BaseException as error:
-        if isinstance(error, trio.Cancelled) and is_being_torn_down():
+        if holds_an_interrupt(error) or is_from_the_outside(error):
             raise
         # Anything else, also a Cancelled that was kept from somewhere else.
         return raised(attempt, error)
@@ -104,9 +95,16 @@ async def execute(attempt: Attempt, raw_params: Any) -> Outcome:
     return _cancelled(attempt)
 
 
-def is_being_torn_down() -> bool:
-    """Whether what surrounds the attempt's own scope is cancelled."""
-    return trio.current_effective_deadline() == -math.inf
+def holds_an_interrupt(error: BaseException) -> bool:
+    """Whether KeyboardInterrupt is among what was raised."""
+    return any(is_a(part, KeyboardInterrupt) for part in parts_of(error))
+
+
+def is_from_the_outside(error: BaseException) -> bool:
+    """Whether it is nothing but Trio's Cancelled, and what surrounds this task's own scopes is cancelled."""
+    return trio.current_effective_deadline() == -math.inf and all(
+        is_a(part, trio.Cancelled) for part in parts_of(error)
+    )
 
 
 def _unreadable(attempt: Attempt, problem: InvalidParams) -> Outcome:
@@ -148,14 +146,24 @@ def _timed_out(attempt: Attempt) -> Outcome:
 
 def raised(attempt: Attempt, error: BaseException) -> Outcome:
     """The handler raised."""
-    error = unwrapped(error)
-    attempt.ctx.log.error("attempt %d failed", attempt.ctx.attempt, exc_info=error)
+    error = without(error, trio.Cancelled)
+    _log_raised(attempt, error)
     if attempt.timed_out:
         # Whatever it raised while it was being ended, this is why it was.
         return _timed_out(attempt)
     if attempt.cut in (Cut.SHUTDOWN, Cut.LEASE_LOST):
         return _interrupted(attempt, attempt.cut)
     return _failed(attempt, describe(error))
+
+
+def _log_raised(attempt: Attempt, error: BaseException) -> None:
+    """Log the traceback; where the exception does not let anybody see it, what can be said of it."""
+    log, number = attempt.ctx.log, attempt.ctx.attempt
+    with contextlib.suppress(BaseException):
+        if can_be_shown(error):
+            log.error("attempt %d failed", number, exc_info=error)
+            return
+    log.error("attempt %d failed; its traceback cannot be shown: %s", number, describe(error))
 
 
 def _failed(attempt: Attempt, message: str) -> Outcome:
@@ -175,26 +183,6 @@ def _interrupted(attempt: Attempt, cut: Cut) -> Outcome:
     if attempt.ctx.attempt < attempt.max_attempts:
         return Outcome(RunStatus.PENDING, error=cut.value)
     return Outcome(RunStatus.FAILED, error=cut.value)
-
-
-def unwrapped(error: BaseException) -> BaseException:
-    """The exception inside groups of one: a nursery in the handler wraps what a child raised."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
-
-
-def describe(error: BaseException) -> str:
-    """An exception as the run's error text: its message, with the class where it is not one of our sentences."""
-    try:
-        message = str(error)
-    except BaseException:  # noqa: BLE001 - a broken __str__ is the plugin's, and the run still needs an error text
-        message = "(its message cannot be shown)"
-    if isinstance(error, BaseExceptionGroup):
-        message = f"{error.message}: " + "; ".join(describe(unwrapped(part)) for part in error.exceptions[:5])
-    elif not isinstance(error, OwlRunnerError) or not message:
-        message = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    return storable_text(message[:MAX_ERROR])
 
 
 def final_progress(attempt: Attempt, outcome: Outcome) -> Progress | None:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from owlrunner.decoding import storable_json, storable_text, unstorable_number
-from owlrunner.runtime.execution import describe
+from owlrunner.raised_errors import describe
 
 MAX_RESULT_BYTES = 1024 * 1024
 

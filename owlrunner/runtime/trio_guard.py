@@ -8,6 +8,8 @@ import outcome
 import trio
 from trio._core import _run
 
+from owlrunner.raised_errors import class_name
+
 
 class UnprintableError(Exception):
     """Stands for an exception whose ``repr()`` raises."""
@@ -31,7 +33,7 @@ def _child_finished(self: trio.Nursery, task: trio.lowlevel.Task, result: "outco
         try:
             repr(result.error)
         except BaseException:  # noqa: BLE001 - whatever it raises, nobody may see it here
-            result = outcome.Error(UnprintableError(f"{type(result.error).__name__} (its repr() raises)"))
+            result = outcome.Error(UnprintableError(f"{class_name(result.error)} (its repr() raises)"))
     _trio_child_finished(self, task, result)
 
 

@@ -22,7 +22,7 @@ from owlrunner.context import JobContext
 from owlrunner.errors import DatabaseTrouble
 from owlrunner.fingerprint import fingerprint_of
 from owlrunner.job_type import AnyJobType
-from owlrunner.runtime.execution import Attempt, execute, raised
+from owlrunner.runtime.execution import Attempt, execute, holds_an_interrupt, raised
 from owlrunner.runtime.handler_connections import HandlerConnections
 from owlrunner.runtime.held_runs import HeldRuns
 from owlrunner.runtime.recorder import Recorder
@@ -217,13 +217,11 @@ class Worker:
         try:
             try:
                 outcome = await execute(attempt, params)
-            except KeyboardInterrupt as error:
+            except BaseException as error:
+                if not holds_an_interrupt(error):
+                    raise
                 # Signals end a server by its own handlers, so this is the job's own.
                 outcome = raised(attempt, error)
-            except BaseExceptionGroup as group:
-                if group.subgroup(KeyboardInterrupt) is None:
-                    raise
-                outcome = raised(attempt, group)
             if self._logs.put_back():
                 self._tell_of_lost_lines()
             self._recorder.ended(attempt, outcome)

@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 import owlrunner
+from tests.hostile_errors import HOSTILE, BytesWhenCut, HostileRepr
 
 
 @attrs.frozen
@@ -22,16 +23,6 @@ class Deed:
 
 class Panic(BaseException):
     """As extension modules raise it (PyO3's PanicException)."""
-
-
-class BadRepr(Exception):
-    """An exception that fights back when it is looked at."""
-
-    def __repr__(self) -> str:
-        """Fight back."""
-        raise RuntimeError("do not look")
-
-    __str__ = __repr__
 
 
 async def _numbers() -> AsyncIterator[int]:
@@ -77,6 +68,13 @@ def _raising(error: BaseException) -> Callable[[owlrunner.JobContext], Any]:
     return deed
 
 
+def _raising_new(make: Callable[[], BaseException]) -> Callable[[owlrunner.JobContext], Any]:
+    async def deed(_: owlrunner.JobContext) -> None:
+        raise make()
+
+    return deed
+
+
 def _returning(value: object) -> Callable[[owlrunner.JobContext], Any]:
     async def deed(_: owlrunner.JobContext) -> object:
         return value
@@ -90,6 +88,14 @@ async def _progress_in_bytes(ctx: owlrunner.JobContext) -> None:
 
 async def _progress_in_a_list(ctx: owlrunner.JobContext) -> None:
     ctx.progress(1, 2, ["a"])  # type: ignore[arg-type]
+
+
+async def _progress_in_a_hostile_text(ctx: owlrunner.JobContext) -> None:
+    ctx.progress(1, 2, BytesWhenCut("abc"))
+
+
+async def _become_another_attempt(ctx: owlrunner.JobContext) -> None:
+    ctx.attempt += 1  # type: ignore[misc]
 
 
 async def _odd_level(ctx: owlrunner.JobContext) -> None:
@@ -109,15 +115,15 @@ RAISING: dict[str, Callable[[owlrunner.JobContext], Any]] = {
     "keyboard_interrupt": _raising(KeyboardInterrupt()),
     "interrupt_in_a_group": _raising(BaseExceptionGroup("two", [KeyboardInterrupt(), ValueError("x")])),
     "memory_error": _raising(MemoryError()),
-    "bad_repr": _raising(BadRepr()),
-    "bad_repr_in_a_child": lambda _: _raise_in_a_child(BadRepr()),
+    "bad_repr_in_a_child": lambda _: _raise_in_a_child(HostileRepr()),
     "panic_in_a_child": lambda _: _raise_in_a_child(Panic("below")),
     "kept_cancelled": lambda _: _raise_a_kept_cancelled(),
     "open_scope": lambda _: _leave_a_scope_open(),
     "open_generator": lambda _: _leave_a_generator_open(),
     "progress_in_bytes": _progress_in_bytes,
     "progress_in_a_list": _progress_in_a_list,
-}
+    "another_attempt": _become_another_attempt,
+} | {f"hostile: {way}": _raising_new(make) for way, make in HOSTILE.items()}
 """Deeds that end their run as failed."""
 
 UNSTORABLE: dict[str, Callable[[owlrunner.JobContext], Any]] = {
@@ -134,6 +140,7 @@ STORED: dict[str, tuple[Callable[[owlrunner.JobContext], Any], object]] = {
     "nul_in_a_tuple": (_returning({"x": ("a\x00b",)}), {"x": ["a\N{REPLACEMENT CHARACTER}b"]}),
     "null": (_returning({"x": None}), {"x": None}),
     "odd_level": (_odd_level, None),
+    "hostile_progress": (_progress_in_a_hostile_text, None),
 }
 """Deeds that complete, with what is stored of their result."""
 

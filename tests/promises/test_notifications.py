@@ -15,6 +15,7 @@ from owlrunner.job_run import Outcome, RunStatus
 from owlrunner.plugins import Catalog, build_catalog
 from owlrunner.storage import attempts, job_runs, notifications
 from owlrunner.storage.attempts import FinishedAttempt
+from tests.hostile_errors import HOSTILE
 from tests.promises import promise_jobs
 from tests.promises.serving import PATIENCE, Door, LogEar, Serve
 
@@ -334,7 +335,7 @@ async def test_given_up_at_once(door: Door, serve: Serve, log_ear: LogEar) -> No
     ear = Ear(lambda _: owlrunner.Undeliverable("550 no such owl"))
     await serve(offering(ear=ear), QUICK)
     await door.trigger("polite", params={"steps": 1})
-    await log_ear.heard("given up at try 1: Undeliverable('550 no such owl')")
+    await log_ear.heard("given up at try 1: 550 no such owl")
     await settled(door, [("given_up", 1, "550 no such owl")])
 
 
@@ -415,8 +416,16 @@ class Panic(BaseException):
     """As extension modules raise it."""
 
 
-@pytest.mark.parametrize("error", [Panic("out of luck"), KeyboardInterrupt(), GeneratorExit()])
-async def test_a_notifier_that_raises_anything_ends_its_own_try(door: Door, serve: Serve, error: BaseException) -> None:
+RAISED: dict[str, Callable[[], BaseException]] = {
+    "panic": lambda: Panic("out of luck"),
+    "interrupt": KeyboardInterrupt,
+    "exit": GeneratorExit,
+    **HOSTILE,
+}
+
+
+@pytest.mark.parametrize("way", RAISED)
+async def test_a_notifier_that_raises_anything_ends_its_own_try(door: Door, serve: Serve, way: str) -> None:
     """Whatever a notifier raises, the server goes on, and the notification is tried again."""
     raised: list[BaseException] = []
 
@@ -425,13 +434,13 @@ async def test_a_notifier_that_raises_anything_ends_its_own_try(door: Door, serv
             """Raise it once."""
             del notification
             if not raised:
-                raised.append(error)
-                raise error
+                raised.append(RAISED[way]())
+                raise raised[0]
 
     await serve(offering(ear=Rogue()), QUICK)
     await door.trigger("polite", params={"steps": 1})
     await settled(door, [("sent", 2, None)])
-    assert raised == [error]
+    assert len(raised) == 1
 
 
 async def test_a_notification_that_ends_its_servers_is_given_up(door: Door) -> None:
