@@ -8,6 +8,7 @@ OwlRunnerError
 ├── SchemaChanged            bring back the migration that was changed after it had been applied
 ├── UnsuitableDatabase       create the database as the message says
 ├── Superseded               give each server a name of its own
+├── RunsCancelled            find the handler that cancels a nursery that is not its own
 ├── Undeliverable            correct the address: no try would bring the notification there
 ├── DatabaseTrouble
 │   ├── DatabaseUnavailable      wait: PostgreSQL cannot be reached
@@ -60,6 +61,10 @@ class UnsuitableDatabase(OwlRunnerError):
 
 class Superseded(OwlRunnerError):
     """Another server has started under this server's name, so this one ends. Restarting it would end the other one."""
+
+
+class RunsCancelled(OwlRunnerError):
+    """A handler cancelled the nursery that the tasks of all runs belong to, so the server has ended. Start it again."""
 
 
 class Undeliverable(OwlRunnerError):

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from uuid import UUID, uuid4
 
 import attrs
@@ -17,13 +17,13 @@ import trio
 from owlrunner.accounts import Accounts, RecentCallers, SignUp
 from owlrunner.config import Config, WebConfig
 from owlrunner.databases import bring_schema, open_database, open_database_url, open_runtime_database
-from owlrunner.errors import ConfigError, DatabaseTrouble, PluginError
+from owlrunner.errors import ConfigError, DatabaseTrouble, PluginError, RunsCancelled
 from owlrunner.fingerprint import fingerprint_of
 from owlrunner.forked_children import closed_in_children, default_signals_in_children
 from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
 from owlrunner.plugins import Catalog
-from owlrunner.process_signals import Hangups, noted_hangups
+from owlrunner.process_signals import Hangups, keep_signals, noted_hangups
 from owlrunner.runtime.loops import Loops
 from owlrunner.runtime.run_logs import caught_run_logs
 from owlrunner.runtime.scheduler import Scheduler
@@ -58,7 +58,7 @@ async def run_server(
 ) -> None:
     """Run one server until ``stop`` is set, then shut it down in an orderly way. Ready when its port is open.
 
-    Raises ConfigError, SchemaOutdated, SchemaTooNew, DatabaseTrouble before it is ready, and Superseded afterwards.
+    Raises ConfigError, SchemaOutdated, SchemaTooNew, DatabaseTrouble before it is ready, Superseded and RunsCancelled afterwards.
     """
     async with contextlib.AsyncExitStack() as opened:
         # Bound first, listening last: a port that is taken must be found out before this server supersedes the one that has it.
@@ -79,10 +79,11 @@ async def run_server(
         await loops.scheduler.replace(wanted, owns_file=config.server.schedules is not None)
         accounts = Accounts(api_db, RecentCallers(config.server.remember_callers), SignUp.of(config.web))
         async with trio.open_nursery() as services:
+            services.start_soon(keep_signals)
             await loops.start_services(services, config)
             services.start_soon(accounts.recent.forget_at, loops.wakeups.accounts)
             # Around the runs: their time to end does not wait for clients.
-            async with trio.open_nursery() as serving, trio.open_nursery() as runs:
+            async with trio.open_nursery() as serving, _nursery_of_runs(stop) as runs:
                 async with trio.open_nursery() as intake:
                     web_url = ""
                     if port is not None:
@@ -109,7 +110,19 @@ async def run_server(
                 await loops.end_runs(config.server.shutdown_grace)
             await loops.end_services(config.server.lease)
             services.cancel_scope.cancel()
+    if runs.cancel_scope.cancel_called:
+        raise RunsCancelled(
+            "the server has ended: a handler has cancelled the nursery of all runs, which is not its own"
+        )
     logger.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def _nursery_of_runs(stop: trio.Event) -> AsyncIterator[trio.Nursery]:
+    """The nursery of all runs. Nothing here cancels it, but each run's task can reach it; then the server stops."""
+    async with trio.open_nursery() as runs:
+        yield runs
+    stop.set()
 
 
 def _registration(config: Config, catalog: Catalog, port: socket.socket | None) -> Registration:

@@ -4,6 +4,7 @@ import click
 import trio
 
 from owlrunner.cli.garbage import calm_collector
+from owlrunner.cli.leaving import PATIENCE, end_within
 from owlrunner.cli.local import catalog_of, configured
 from owlrunner.cli.log_output import set_up_logging
 from owlrunner.cli.options import Shared, config_option, pass_shared
@@ -25,7 +26,12 @@ def serve(shared: Shared) -> None:
     catalog = catalog_of(config)
     set_up_logging(config.log.level)
     calm_collector()
-    trio.run(_serve, config, catalog)
+    status = 1
+    try:
+        trio.run(_serve, config, catalog)
+        status = 0
+    finally:
+        end_within(PATIENCE, status)
 
 
 async def _serve(config: Config, catalog: Catalog) -> None:

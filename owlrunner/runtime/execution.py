@@ -138,6 +138,12 @@ def _cancelled(attempt: Attempt) -> Outcome:
             return _interrupted(attempt, cut)
 
 
+def torn_down(attempt: Attempt) -> Outcome:
+    """The server is going down around the attempt."""
+    attempt.cut_off(Cut.SHUTDOWN)
+    return _cancelled(attempt)
+
+
 def _timed_out(attempt: Attempt) -> Outcome:
     """It ran past its timeout."""
     attempt.ctx.log.error("attempt %d timed out after %g seconds", attempt.ctx.attempt, attempt.job_type.timeout)

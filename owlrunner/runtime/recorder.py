@@ -113,7 +113,9 @@ class Recorder:
 
     def ended(self, attempt: Attempt, outcome: Outcome) -> None:
         """The attempt has ended: its outcome is written as soon as the database takes it."""
-        self.forget(attempt)
+        self._attempts.pop(attempt.ctx, None)
+        self._keeping.pop(attempt.ctx, None)
+        self._dirty.pop(attempt.ctx, None)
         run_id, number = attempt.ctx.run_id, attempt.ctx.attempt
         # Stored before the outcome: afterwards the run is not ours any more.
         for line in attempt.ctx.finish_log():
@@ -124,12 +126,6 @@ class Recorder:
         )
         self._ended.add(OutgoingOutcome(attempt.server_id, finished, attempt.job_type.max_running is not None))
         self._work.set()
-
-    def forget(self, attempt: Attempt) -> None:
-        """The attempt was taken from us: nothing of it is to be written."""
-        self._attempts.pop(attempt.ctx, None)
-        self._keeping.pop(attempt.ctx, None)
-        self._dirty.pop(attempt.ctx, None)
 
     @property
     def unwritten(self) -> list[tuple[UUID, int]]:

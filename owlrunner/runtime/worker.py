@@ -22,7 +22,7 @@ from owlrunner.context import JobContext
 from owlrunner.errors import DatabaseTrouble
 from owlrunner.fingerprint import fingerprint_of
 from owlrunner.job_type import AnyJobType
-from owlrunner.runtime.execution import Attempt, execute, holds_an_interrupt, raised
+from owlrunner.runtime.execution import Attempt, execute, holds_an_interrupt, raised, torn_down
 from owlrunner.runtime.handler_connections import HandlerConnections
 from owlrunner.runtime.held_runs import HeldRuns
 from owlrunner.runtime.recorder import Recorder
@@ -219,14 +219,13 @@ class Worker:
                 outcome = await execute(attempt, params)
             except BaseException as error:
                 if not holds_an_interrupt(error):
+                    # The server is being torn down. Where the recorder is not, what became of the run is written.
+                    self._recorder.ended(attempt, torn_down(attempt))
                     raise
                 # Signals end a server by its own handlers, so this is the job's own.
                 outcome = raised(attempt, error)
             if self._logs.put_back():
                 self._tell_of_lost_lines()
             self._recorder.ended(attempt, outcome)
-        except BaseException:
-            self._recorder.forget(attempt)
-            raise
         finally:
             self._held.remove(attempt)

@@ -1,9 +1,12 @@
 """Job types that behave in every way a handler may behave; a plugin like any other, loaded by its module name."""
 
+import atexit
 import logging
 import multiprocessing
 import os
+import signal
 import subprocess
+import threading
 import time
 from collections import defaultdict
 
@@ -288,6 +291,34 @@ async def stray_child(ctx: owlrunner.JobContext, params: Stray) -> dict[str, int
                 await trio.sleep_forever()
     _, status = await trio.to_thread.run_sync(os.waitpid, pid, 0)
     return {"exit_code": os.waitstatus_to_exitcode(status)}
+
+
+@attrs.frozen
+class Meddling:
+    """What to change about the process."""
+
+    what: str
+
+
+@owlrunner.job_type(scope="system", overlap="allow")
+async def meddle(ctx: owlrunner.JobContext, params: Meddling) -> None:
+    """Change what belongs to the server."""
+    match params.what:
+        case "thread":
+            threading.Thread(target=threading.Event().wait, name="left behind").start()
+        case "atexit":
+            atexit.register(threading.Event().wait)
+        case "ignored signals":
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+        case "default signals":
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        case "blocked signals":
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        case "nursery":
+            nursery = trio.lowlevel.current_task().parent_nursery
+            assert nursery is not None
+            nursery.cancel_scope.cancel()
 
 
 @owlrunner.job_type(scope="system")
