@@ -1,9 +1,7 @@
 """Turn signals into events: SIGTERM and SIGINT stop, the second one ends the process, SIGHUP reloads."""
 
-import logging
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,12 +9,7 @@ from types import FrameType
 import trio
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
-LOOK_INTERVAL = 0.5
-"""Seconds between two looks at whether signals are still handled as the server handles them."""
 SECOND = b"told twice to stop: ending without waiting for runs; the next server recovers them\n"
-
-
-logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -76,25 +69,3 @@ def noted_hangups() -> Iterator[Hangups]:
         yield hangups
     finally:
         signal.signal(signal.SIGHUP, before)
-
-
-async def keep_signals() -> None:
-    """Keep for ever how signals are handled now: a job whose handler changes that would make its server deaf, or end it at once."""
-    if threading.current_thread() is not threading.main_thread():
-        return  # Here nobody can change it.
-    numbers = {*STOPPING, signal.SIGHUP}
-    wanted = {number: signal.getsignal(number) for number in numbers}
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    while True:
-        await trio.sleep(LOOK_INTERVAL)
-        changed = {number for number, handler in wanted.items() if signal.getsignal(number) != handler}
-        now_blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ()) - blocked
-        changed |= {number for number in numbers if number in now_blocked}
-        if changed:
-            for number in changed:
-                # None: set by C code, which only C code can set again.
-                if wanted[number] is not None:
-                    signal.signal(number, wanted[number])
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, changed - blocked)
-            names = ", ".join(sorted(number.name for number in changed))
-            logger.error("a handler has changed how signals are handled; put back: %s", names)

@@ -23,7 +23,8 @@ from owlrunner.forked_children import closed_in_children, default_signals_in_chi
 from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
 from owlrunner.plugins import Catalog
-from owlrunner.process_signals import Hangups, keep_signals, noted_hangups
+from owlrunner.process_signals import Hangups, noted_hangups
+from owlrunner.process_upkeep import keep_process
 from owlrunner.runtime.loops import Loops
 from owlrunner.runtime.run_logs import caught_run_logs
 from owlrunner.runtime.scheduler import Scheduler
@@ -79,7 +80,7 @@ async def run_server(
         await loops.scheduler.replace(wanted, owns_file=config.server.schedules is not None)
         accounts = Accounts(api_db, RecentCallers(config.server.remember_callers), SignUp.of(config.web))
         async with trio.open_nursery() as services:
-            services.start_soon(keep_signals)
+            services.start_soon(keep_process)
             await loops.start_services(services, config)
             services.start_soon(accounts.recent.forget_at, loops.wakeups.accounts)
             # Around the runs: their time to end does not wait for clients.

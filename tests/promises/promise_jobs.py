@@ -315,6 +315,9 @@ async def meddle(ctx: owlrunner.JobContext, params: Meddling) -> None:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         case "blocked signals":
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        case "environment":
+            os.environ["PGSERVICE"] = "no-such-service"
+            os.environ["PGTZ"] = "Mars/Olympus"
         case "nursery":
             nursery = trio.lowlevel.current_task().parent_nursery
             assert nursery is not None

@@ -42,6 +42,20 @@ async def test_a_server_stays_stoppable(door: Door, server_process: StartProcess
     assert (await door.view(run_id)).status is RunStatus.COMPLETED
 
 
+async def test_a_server_connects_as_before(door: Door, server_process: StartProcess) -> None:
+    """A handler that sets variables that libpq reads does not keep the server from connecting again."""
+    server = server_process("a", environ={"PGTZ": "Europe/Berlin"})
+    await server.ready()
+    await door.trigger("meddle", params={"what": "environment"})
+    assert (await server.logged("put back: PGSERVICE, PGTZ")).count("PGSERVICE") == 1
+    await door.sql(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where datname = current_database() and pid <> pg_backend_pid() and application_name like %s",
+        "owlrunner%",
+    )
+    await door.until(await door.trigger("polite"), RunStatus.COMPLETED)
+
+
 async def test_a_server_whose_runs_are_cancelled_from_inside_ends(door: Door, server_process: StartProcess) -> None:
     """A handler that cancels the server's own nursery ends it: outcomes are written, and the exit status says that it failed."""
     server = server_process("a")
