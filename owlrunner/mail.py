@@ -5,6 +5,7 @@ import contextlib
 import logging
 import re
 import smtplib
+import socket
 import ssl
 import threading
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from owlrunner.config import MailConfig
 from owlrunner.decoding import storable_text
 from owlrunner.email_address import EmailAddress, parse_address
 from owlrunner.errors import OwlRunnerError, Undeliverable
+from owlrunner.name_resolution import RESOLVER, Addresses
 
 MAX_THREADS = 20
 """How many threads one mailer uses at once. Its own: handlers that fill Trio's do not hold up mail."""
@@ -76,9 +78,17 @@ class Mailer:
         taken = threading.Event()
         try:
             with trio.fail_after(self.config.timeout):
+                addresses = await RESOLVER.getaddrinfo(self.config.host, self.config.port, type=socket.SOCK_STREAM)
                 # Abandoned: a thread that waits for a dead server ends by the timeout of its socket.
                 await trio.to_thread.run_sync(
-                    self._deliver, message, sender, recipient, taken, abandon_on_cancel=True, limiter=self._threads
+                    self._deliver,
+                    addresses,
+                    message,
+                    sender,
+                    recipient,
+                    taken,
+                    abandon_on_cancel=True,
+                    limiter=self._threads,
                 )
         except trio.TooSlowError:
             # The goodbye may outlast our patience; the mail is not sent again for that.
@@ -118,11 +128,16 @@ class Mailer:
         return words[:LONGEST_REPLY]
 
     def _deliver(
-        self, message: EmailMessage, sender: EmailAddress, recipient: EmailAddress, taken: threading.Event
+        self,
+        addresses: Addresses,
+        message: EmailMessage,
+        sender: EmailAddress,
+        recipient: EmailAddress,
+        taken: threading.Event,
     ) -> None:
         """Talk to the mail server, and set ``taken`` once it has answered for the mail; blocks."""
         config = self.config
-        server = self._connected()
+        server = self._connected(addresses)
         # Not as a context manager: that one raises when the server's goodbye is odd, though the mail was taken.
         with contextlib.closing(server):
             if config.security == "starttls":
@@ -148,13 +163,39 @@ class Mailer:
                     f"{self._server} cannot take {whose}: letters beyond ASCII before the @ need SMTPUTF8, which it does not offer"
                 )
 
-    def _connected(self) -> smtplib.SMTP:
+    def _connected(self, addresses: Addresses) -> smtplib.SMTP:
         config = self.config
         if config.security == "tls":
-            return smtplib.SMTP_SSL(
-                config.host, config.port, timeout=config.timeout, context=ssl.create_default_context()
-            )
-        return smtplib.SMTP(config.host, config.port, timeout=config.timeout)
+            return _TlsServer(addresses, config)
+        return _Server(addresses, config)
+
+
+class _Server(smtplib.SMTP):
+    """A mail server whose name has been resolved already: a resolver that is silent would hold this thread, and the next mail's."""
+
+    def __init__(self, addresses: Addresses, config: MailConfig) -> None:
+        self._addresses = addresses
+        super().__init__(config.host, config.port, timeout=config.timeout)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # noqa: ARG002
+        """Connect to the first address that answers. smtplib has no public way; tests/test_mail.py tells when this one is gone."""
+        problem: OSError | None = None
+        for *_, address in self._addresses:
+            try:
+                return socket.create_connection(address[:2], timeout)
+            except OSError as error:
+                problem = problem or error
+        raise problem or OSError("its name has no address")
+
+
+class _TlsServer(smtplib.SMTP_SSL, _Server):
+    """The same with TLS from the start. The certificate is checked against the name."""
+
+    def __init__(self, addresses: Addresses, config: MailConfig) -> None:
+        self._addresses = addresses
+        smtplib.SMTP_SSL.__init__(
+            self, config.host, config.port, timeout=config.timeout, context=ssl.create_default_context()
+        )
 
 
 def _is_for_good(code: int, reply: bytes) -> bool:

@@ -22,6 +22,7 @@ from owlrunner.fingerprint import fingerprint_of
 from owlrunner.forked_children import closed_in_children, default_signals_in_children
 from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
+from owlrunner.name_resolution import RESOLVER
 from owlrunner.plugins import Catalog
 from owlrunner.process_signals import Hangups, noted_hangups
 from owlrunner.process_upkeep import keep_process
@@ -65,6 +66,8 @@ async def run_server(
         # Bound first, listening last: a port that is taken must be found out before this server supersedes the one that has it.
         port = opened.enter_context(_bound(config.web)) if config.web.enabled else None
         opened.enter_context(default_signals_in_children())
+        # Also for what plugins connect to: Trio's own way takes a thread of the handlers' for each name.
+        opened.callback(trio.socket.set_custom_hostname_resolver, trio.socket.set_custom_hostname_resolver(RESOLVER))
         hangups = opened.enter_context(noted_hangups())
         url = await opened.enter_async_context(open_database_url(config))
         api_db = await opened.enter_async_context(open_database(config, url, config.database.pool_size, "api"))

@@ -9,7 +9,6 @@ a statement may take hours, ``watch`` is asked instead whether the server is at 
 gives up a peer that has vanished (keepalives, ``tcp_user_timeout``).
 """
 
-import ipaddress
 import logging
 import select
 from collections.abc import AsyncGenerator, Generator
@@ -21,9 +20,11 @@ import psycopg
 import trio
 from psycopg import AsyncConnection, Notify, pq
 from psycopg.adapt import AdaptersMap
-from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg.waiting import Ready, Wait
+
+from owlrunner.storage.addresses import attempts_for
 
 RV = TypeVar("RV")
 
@@ -37,9 +38,6 @@ VANISHED_PEER: dict[str, int] = {
     "keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000,
 }  # fmt: skip
 """libpq's limits for a peer that has vanished: idle for 10 + 3 * 5 seconds, or 20 seconds (in ms) without acknowledgement."""
-
-_resolving = trio.CapacityLimiter(20)
-"""Names are resolved in threads. Trio's own limit on threads is for handlers: forty that block must not keep us from connecting."""
 
 logger = logging.getLogger(__name__)
 
@@ -109,14 +107,7 @@ class TrioConnection(AsyncConnection[Any]):
         params = VANISHED_PEER | conninfo_to_dict(conninfo, **kwargs)
         seconds = float(params.pop("connect_timeout", None) or 10)
         failures: list[str] = []
-        try:
-            with trio.fail_after(seconds):
-                attempts = await _attempts(params)
-        except trio.TooSlowError:
-            raise psycopg.OperationalError(
-                f"the name {params.get('host')} was not resolved within {seconds:g} seconds"
-            ) from None
-        for attempt in attempts:
+        for attempt in await attempts_for(params, seconds):
             try:
                 with trio.fail_after(seconds):
                     connection = await _drive_connecting(cls._connect_gen(make_conninfo("", **attempt)))
@@ -214,26 +205,6 @@ class TrioConnection(AsyncConnection[Any]):
             "closing a connection whose statement did not end within %g seconds of being cancelled", CANCEL_PATIENCE
         )
         self.hang_up()
-
-
-async def _attempts(params: dict[str, Any]) -> list[dict[str, Any]]:
-    """One set of connection parameters for each address to try. Resolving names blocks, so it is done in a thread."""
-    hosts = str(params.get("host") or params.get("hostaddr") or "").split(",")
-    if all(not host or host.startswith(("/", "@")) or _is_address(host) for host in hosts):
-        return conninfo_attempts(params)
-    try:
-        return await trio.to_thread.run_sync(conninfo_attempts, params, abandon_on_cancel=True, limiter=_resolving)
-    except (OSError, RuntimeError) as error:
-        # No file descriptor or no thread is left: nothing was sent, and it may be better in a while.
-        raise psycopg.OperationalError(f"the name {params.get('host')} cannot be resolved now: {error}") from error
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 async def _drive(gen: Generator[Any, Any, RV], fileno: int) -> RV:

@@ -32,6 +32,8 @@ START_PATIENCE = 60
 STOP_PATIENCE = 20
 _SUPERUSER = "postgres"
 _LONGEST_SOCKET_PATH = 100
+_working = trio.CapacityLimiter(10)
+"""Not the handlers' limit on threads: those that block must not keep PostgreSQL from being stopped."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,16 +44,16 @@ async def open_embedded(data_dir: Path) -> AsyncIterator[str]:
 
     Raises ConfigError when the wheel is not installed, DatabaseUnavailable when the server does not start.
     """
-    cluster = await trio.to_thread.run_sync(prepare_cluster, data_dir)
+    cluster = await trio.to_thread.run_sync(prepare_cluster, data_dir, limiter=_working)
     with contextlib.ExitStack() as held:
         users = held.enter_context(_open_lock(cluster.root / "users.lock"))
         # Shared at once where servers run already; waits only while the last user is just stopping it.
-        await trio.to_thread.run_sync(fcntl.flock, users, fcntl.LOCK_SH)
+        await trio.to_thread.run_sync(fcntl.flock, users, fcntl.LOCK_SH, limiter=_working)
         try:
-            yield await trio.to_thread.run_sync(cluster.ensure_running)
+            yield await trio.to_thread.run_sync(cluster.ensure_running, limiter=_working)
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + STOP_PATIENCE + 5):
-                await trio.to_thread.run_sync(cluster.stop_if_last, users)
+                await trio.to_thread.run_sync(cluster.stop_if_last, users, limiter=_working)
 
 
 @attrs.frozen

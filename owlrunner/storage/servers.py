@@ -9,6 +9,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from owlrunner.errors import DatabaseTrouble
+from owlrunner.storage.addresses import attempts_for_blocking
 from owlrunner.storage.connection import VANISHED_PEER
 from owlrunner.storage.postgres import SERVER_SHARE, Session, mapped_errors, query
 from owlrunner.storage.session_settings import SessionSettings
@@ -119,13 +120,23 @@ class BlockingHeartbeat:
             raise
 
     def _connect(self) -> "_BoundedConnection":
-        connection = _BoundedConnection.connect(self._conninfo, autocommit=True, prepare_threshold=None)
+        connection = self._reached()
         connection.answer_within = self._limit
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         connection.read_only = False
         if not self._pooled:
             connection.execute(self._settings)
         return connection
+
+    def _reached(self) -> "_BoundedConnection":
+        """Connect to the first address that answers."""
+        failures = []
+        for attempt in attempts_for_blocking(conninfo_to_dict(self._conninfo), self._limit):
+            try:
+                return _BoundedConnection.connect(make_conninfo("", **attempt), autocommit=True, prepare_threshold=None)
+            except psycopg.OperationalError as error:
+                failures.append(str(error))
+        raise psycopg.OperationalError("; ".join(failures))
 
     def _renew(self, connection: "_BoundedConnection") -> bool:
         return connection.execute(query("servers/heartbeat"), self._params).fetchone() is not None

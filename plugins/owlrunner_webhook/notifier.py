@@ -18,6 +18,10 @@ TELLTALES = ("httpx", "httpcore")
 """Loggers that write down addresses at INFO, and at DEBUG what came over the wire, which may be an echo of what we sent."""
 
 
+_reading = trio.CapacityLimiter(1)
+"""Not the handlers' limit on threads: those that block must not keep notifications from being sent."""
+
+
 class NotAccepted(owlrunner.OwlRunnerError):
     """The receiver did not take it, this time. The message holds neither secret nor address, but for the host."""
 
@@ -85,7 +89,7 @@ class WebhookNotifier:
         if self._certificates is None:
             # Reading the machine's certificates takes a while, so it is done in a thread, and once.
             try:
-                self._certificates = await trio.to_thread.run_sync(httpx.create_ssl_context)
+                self._certificates = await trio.to_thread.run_sync(httpx.create_ssl_context, limiter=_reading)
             except OSError as error:
                 raise NotAccepted(f"certificates (SSL_CERT_FILE, SSL_CERT_DIR) cannot be read: {error}") from None
         return httpx.AsyncClient(

@@ -1,5 +1,7 @@
 """Every statement ends: silent connections, late answers, and pools in which nobody gives anything back."""
 
+import socket
+import threading
 from collections.abc import AsyncIterator
 
 import psycopg
@@ -7,7 +9,6 @@ import pytest
 import trio
 
 from owlrunner.errors import DatabaseUnavailable, StatementFailed
-from owlrunner.storage import connection as connections
 from owlrunner.storage.postgres import Database
 from tests.relay import Relay, relayed
 
@@ -100,14 +101,13 @@ async def test_waiting_for_a_free_connection_ends(database_url: str) -> None:
 
 async def test_a_name_that_is_not_resolved_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """A resolver that hangs is given up after connect_timeout, and its threads are not those of the handlers."""
-    release = trio.Event()
-    token = trio.lowlevel.current_trio_token()
+    release = threading.Event()
 
-    def hang(params: dict[str, object]) -> list[dict[str, object]]:
-        trio.from_thread.run(release.wait, trio_token=token)
-        return [params]
+    def hang(*_: object) -> None:
+        release.wait()
+        raise socket.gaierror(socket.EAI_NONAME, "gone")
 
-    monkeypatch.setattr(connections, "conninfo_attempts", hang)
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
     limiter = trio.to_thread.current_default_thread_limiter()
     async with Database("postgresql://nobody@example.invalid/none", connect_timeout=0.2) as db:
         with trio.fail_after(5), pytest.raises(DatabaseUnavailable, match=r"was not resolved within 0\.2 seconds"):
