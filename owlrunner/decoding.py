@@ -1,6 +1,8 @@
 """This is the room for turning values from outside (JSON, TOML, the environment) into typed ones, or into a clear complaint."""
 
+import contextlib
 import dataclasses
+import json
 import math
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
@@ -100,6 +102,20 @@ def unknown_keys(raw: object, value: object, path: str = "") -> Iterator[str]:
             yield from unknown_keys(one, other, f"{path}[{index}]")
 
 
+def repeated_key(text: bytes | str) -> str | None:
+    """Return a key that stands twice in one object of valid JSON, where readers differ in which value they take, or None."""
+    repeated: list[str] = []
+
+    def look(pairs: list[tuple[str, object]]) -> None:
+        if len(keys := {key for key, _ in pairs}) < len(pairs):
+            repeated.extend(key for key in keys if sum(key == other for other, _ in pairs) > 1)
+
+    # Numbers need not be read: Python refuses very long ones.
+    with contextlib.suppress(RecursionError):
+        json.loads(text, object_pairs_hook=look, parse_int=len, parse_float=len)
+    return repeated[0] if repeated else None
+
+
 def storable_text(text: str) -> str:
     """``text`` as PostgreSQL can keep it: without NUL characters and lone surrogates."""
     # str's own, so that the result is a plain str whatever class the text is of.
@@ -116,11 +132,14 @@ def holds_unstorable_text(value: Any) -> bool:
 
 
 def storable_json(value: Any) -> Any:
-    """Decoded JSON with every string made storable."""
+    """Decoded JSON with every string made storable. Raises ValueError where that would lose a key."""
     if isinstance(value, str):
         return storable_text(value)
     if isinstance(value, Mapping):
-        return {storable_json(key): storable_json(part) for key, part in value.items()}
+        storable = {storable_json(key): storable_json(part) for key, part in value.items()}
+        if len(storable) < len(value):
+            raise ValueError("two keys of one object differ only in what PostgreSQL cannot keep")
+        return storable
     return [storable_json(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 

@@ -11,6 +11,7 @@ from owlrunner.cli.printing import note, print_json, say
 from owlrunner.cli.run_text import is_queued, run_detail, status_text, waiting_text
 from owlrunner.cli.waiting import STATUSES, wait_for
 from owlrunner.client import Client, LostSight
+from owlrunner.decoding import repeated_key
 
 Json = dict[str, Any]
 
@@ -42,6 +43,8 @@ class JsonObject(click.ParamType[Json]):
             self.fail(f"not valid JSON: {error}", param, ctx)
         if not isinstance(read, dict):
             self.fail(f'expected a JSON object such as {{"days": 3}}, got {value!r}', param, ctx)
+        if (key := repeated_key(value)) is not None:
+            self.fail(f"the key {key!r} stands in one object more than once", param, ctx)
         return read
 
 

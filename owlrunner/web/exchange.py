@@ -1,5 +1,6 @@
 """This is the room for one exchange over ASGI: the request as its handler sees it, its body, and the answer."""
 
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
 from owlrunner.accounts import Caller
+from owlrunner.decoding import repeated_key
 from owlrunner.errors import InvalidRequest
 from owlrunner.web import streams
 
@@ -27,6 +29,7 @@ JSON_HEADERS = (
 
 STREAM_HEADERS = tuple((name.lower().encode(), value.encode()) for name, value in streams.HEADERS.items())
 
+_CHARSET = re.compile(rb";\s*charset\s*=\s*\"?([^\s;\"]*)")
 _decode = msgspec.json.Decoder().decode
 encode = msgspec.json.Encoder().encode
 
@@ -178,12 +181,16 @@ async def send_stream(
 
 def json_body(scope: HTTPScope, raw: bytes) -> Any:
     """The body as decoded JSON; None where there is none. Raises ProtocolRefusal and InvalidRequest."""
-    content_type = (header(scope, b"content-type") or b"").partition(b";")[0].strip().lower()
-    is_json = content_type == b"application/json"
+    content_type = (header(scope, b"content-type") or b"").lower()
+    is_json = content_type.partition(b";")[0].strip() == b"application/json"
     if not raw:
         if is_json:
             raise empty_json()
         return None
+    charset = _CHARSET.search(content_type)
+    if charset is not None and charset[1] not in (b"utf-8", b"utf8", b"us-ascii"):
+        # JSON is UTF-8 (RFC 8259); text in another encoding would be read as something else.
+        raise unsupported_type()
     if not is_json or (header(scope, b"content-encoding") or b"identity").lower() != b"identity":
         raise unsupported_type()
     try:
@@ -197,6 +204,8 @@ def json_body(scope: HTTPScope, raw: bytes) -> Any:
     # Whoever walks the value later does so recursively. Most bodies have too few brackets to be deep at all.
     if raw.count(b"[") + raw.count(b"{") > DEEPEST and _is_deep(value):
         raise InvalidRequest(f"body: nested deeper than {DEEPEST} levels")
+    if isinstance(value, (dict, list)) and (key := repeated_key(raw)) is not None:
+        raise InvalidRequest(f"body: the key {key[:100]!r} stands in one object more than once")
     return value
 
 

@@ -92,6 +92,12 @@ def test_params_are_merged_and_typed_by_the_job(demo: Demo) -> None:
     assert run["result"] == {"greeting": "hello hello a=b"}
 
 
+def test_a_param_that_is_given_twice_is_refused(demo: Demo) -> None:
+    """A key that stands twice in --params is an error of whoever wrote it, and makes no run."""
+    status, _, error = demo.run("jobs", "trigger", "greet", "--params", '{"name": "x", "name": "y"}')
+    assert (status, "the key 'name' stands in one object more than once" in error) == (2, True)
+
+
 def test_run_at_and_priority_are_passed_on(demo: Demo) -> None:
     """A run for later stays pending, and cancelling it ends it at once."""
     run = demo.json("jobs", "trigger", "greet", "--run-at", "1h", "--priority", 7)

@@ -132,6 +132,7 @@ UNSTORABLE: dict[str, Callable[[owlrunner.JobContext], Any]] = {
     "not_a_number": _returning({"x": [float("nan")]}),
     "infinity_in_a_tuple": _returning({"x": (1.0, float("-inf"))}),
     "deep": lambda _: _nested(),
+    "keys_that_become_one": _returning({"a\x00": 1, "a\N{REPLACEMENT CHARACTER}": 2}),
     "huge_number": _returning({"x": msgspec.Raw(b"1e400000")}),
 }
 """Deeds that complete, with a result that cannot be kept."""

@@ -136,6 +136,7 @@ def test_texts_become_params(texts: dict[str, str], wanted: dict[str, Any]) -> N
         ("weight", "1e999", "Expected a number, got '1e999'"),
         ("marks", "1\nx", "Expected a whole number, got 'x'"),
         ("shelf", "{", "Not JSON: Input data was truncated"),
+        ("shelf", '{"a": 1, "a": 2}', "The key 'a' stands in one object more than once"),
     ],
 )
 def test_a_text_that_is_no_value_is_told_at_its_field(name: str, text: str, problem: str) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import attrs
 import msgspec
 
+from owlrunner.decoding import repeated_key
+
 PREFIX = "param."
 """What the names of these fields begin with, so that no param gets in the way of the form's own."""
 _AT_FIELD = re.compile(r"params\.(\w+)[^:]*: (.*)", re.DOTALL)
@@ -171,9 +173,12 @@ def _value(field: Field, text: str) -> Any:
             return lines if item == "string" else [_whole(one) if item == "integer" else _number(one) for one in lines]
         case "json":
             try:
-                return msgspec.json.decode(text)
+                value = msgspec.json.decode(text)
             except msgspec.DecodeError as error:
                 raise ValueError(f"Not JSON: {error}") from None
+            if (key := repeated_key(text)) is not None:
+                raise ValueError(f"The key {key[:100]!r} stands in one object more than once")
+            return value
         case _:
             return text
 
