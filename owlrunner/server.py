@@ -62,6 +62,9 @@ async def run_server(
 
     Raises ConfigError, SchemaOutdated, SchemaTooNew, DatabaseTrouble before it is ready, Superseded and RunsCancelled afterwards.
     """
+    if config.server.schedules is not None:
+        # It is read again at each SIGHUP, and by then a handler may have changed the folder.
+        config = attrs.evolve(config, server=attrs.evolve(config.server, schedules=config.server.schedules.absolute()))
     async with contextlib.AsyncExitStack() as opened:
         # Bound first, listening last: a port that is taken must be found out before this server supersedes the one that has it.
         port = opened.enter_context(_bound(config.web)) if config.web.enabled else None

@@ -77,7 +77,7 @@ def _explain(error: BaseException, *, as_json: bool) -> int:
         return 130
     if isinstance(error, OwlRunnerError):
         complain(error, as_json=as_json)
-    elif isinstance(error, OSError):
+    elif isinstance(error, OSError) and (error.filename or not is_logging()):
         where = f"{error.filename}: " if error.filename else ""
         complain(f"{where}{error.strerror or error}", as_json=as_json)
     else:

@@ -227,6 +227,7 @@ async def require_current_schema(db: Database, wanted: Iterable[Migration]) -> N
         _refuse_unsuitable(session.connection)
         exists = await session.row("migrations/exists")
         applied = await _applied(session) if exists and exists[0] else {}
+        elsewhere = None if applied else await session.row("migrations/elsewhere")
     _refuse_newer(applied, wanted)
     _refuse_changed(applied, wanted)
     missing = [migration for migration in wanted if (migration.owner, migration.number) not in applied]
@@ -234,7 +235,12 @@ async def require_current_schema(db: Database, wanted: Iterable[Migration]) -> N
         names = ", ".join(f"{one.owner}/{one.number:04}_{one.name}" for one in missing[:3]) + (
             ", …" if len(missing) > 3 else ""
         )
-        raise SchemaOutdated(f"the database lacks {len(missing)} migration(s) ({names}): run owlrunner migrate")
+        hint = (
+            f"; or set the role's search_path, which is {elsewhere[1]!r}: there are such tables in {elsewhere[0]}"
+            if elsewhere is not None and elsewhere[0]
+            else ""
+        )
+        raise SchemaOutdated(f"the database lacks {len(missing)} migration(s) ({names}): run owlrunner migrate{hint}")
 
 
 async def _applied(session: Session) -> _History:

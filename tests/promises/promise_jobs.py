@@ -318,6 +318,8 @@ async def meddle(ctx: owlrunner.JobContext, params: Meddling) -> None:
         case "environment":
             os.environ["PGSERVICE"] = "no-such-service"
             os.environ["PGTZ"] = "Mars/Olympus"
+        case "folder":
+            os.chdir("/")
         case "nursery":
             nursery = trio.lowlevel.current_task().parent_nursery
             assert nursery is not None

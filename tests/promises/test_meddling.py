@@ -1,6 +1,8 @@
 """P12: what a handler changes about the process does not keep the server from stopping, or from telling the truth."""
 
+import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +56,17 @@ async def test_a_server_connects_as_before(door: Door, server_process: StartProc
         "owlrunner%",
     )
     await door.until(await door.trigger("polite"), RunStatus.COMPLETED)
+
+
+async def test_a_server_finds_its_files(door: Door, server_process: StartProcess, tmp_path: Path) -> None:
+    """A handler that changes the working folder does not change which file of schedules is read again."""
+    (tmp_path / "schedules.toml").touch()
+    path = os.path.relpath(tmp_path / "schedules.toml")  # noqa: ASYNC240 - only computes
+    server = server_process("a", schedules=path)
+    await server.ready()
+    await door.until(await door.trigger("meddle", params={"what": "folder"}), RunStatus.COMPLETED)
+    server.signal(signal.SIGHUP)
+    await server.logged("the schedules were read again")
 
 
 async def test_a_server_whose_runs_are_cancelled_from_inside_ends(door: Door, server_process: StartProcess) -> None:

@@ -65,6 +65,13 @@ async def test_an_empty_database_is_outdated(empty_database_url: str) -> None:
             await require_current_schema(db, CORE)
 
 
+async def test_tables_in_another_schema_are_told_of(database_url: str) -> None:
+    """Where only the role's search_path keeps the tables from being found, that is what it says."""
+    async with Database(make_conninfo(database_url, options="-c search_path=elsewhere")) as db:
+        with pytest.raises(SchemaOutdated, match="search_path, which is 'elsewhere': there are such tables in public"):
+            await require_current_schema(db, CORE)
+
+
 def future(number: int, *, compatible: bool) -> dict[str, object]:
     """A migration of the core that this code has never heard of, as it stands on record."""
     return {"owner": "owlrunner", "number": number, "name": "future", "compatible": compatible, "checksum": None}

@@ -3,7 +3,9 @@
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
+from owlrunner.errors import StatementFailed
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.session_settings import OF_HANDLERS
 from tests.hostile import make_hostile
@@ -42,6 +44,21 @@ async def test_transactions_are_read_committed_and_write(hostile_url: str, prepa
                 " current_setting('idle_in_transaction_session_timeout'), current_setting('idle_session_timeout')"
             )
             assert await cursor.fetchall() == [("read committed", "off", "8s", "4s", "8s", "0")]
+
+
+async def test_policies_do_not_hide_runs(db: Database, database_url: str) -> None:
+    """Where a policy would hide rows from OwlRunner's role a statement fails; handlers see what the policy lets them see."""
+    async with db.session() as session:
+        await session.connection.execute(
+            "alter table job_runs enable row level security; grant select on job_runs to pg_monitor"
+        )
+    url = make_conninfo(database_url, options="-c role=pg_monitor")
+    async with Database(url) as as_role:
+        with pytest.raises(StatementFailed, match="row-level security"):
+            await as_role.rows("job_runs/next_due", {"job_types": ["a"]})
+        async with as_role.dedicated(settings=OF_HANDLERS) as connection:
+            cursor = await connection.execute("select count(*) from job_runs")
+            assert await cursor.fetchall() == [(0,)]
 
 
 async def test_handlers_keep_their_own_timeouts(hostile_url: str) -> None:
