@@ -189,6 +189,58 @@ def test_both_day_fields_mean_either() -> None:
     assert [fire.day for fire in fires] == [6, 13, 20, 27]
 
 
-def test_words() -> None:
-    """An expression in English."""
-    assert describe("0 4 * * *") == "At 04:00"
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("0 4 * * *", "At 04:00"),
+        ("0 4 1 * *", "At 04:00, on day 1 of the month"),
+        ("0 4 1 6 1-5", "At 04:00, on day 1 of the month, or Monday through Friday, only in June"),
+        ("* * 1 * 5", "Every minute, on day 1 of the month, or on Friday"),
+        ("0 4 */2 * 1-5", "At 04:00, every 2 days, and only Monday through Friday"),
+        ("0 4 1 * */2", "At 04:00, on day 1 of the month, and only every 2 days of the week"),
+    ],
+)
+def test_words(expression: str, words: str) -> None:
+    """An expression in English: two days mean either, unless one of them has a star, and then both."""
+    assert describe(expression) == words
+
+
+@pytest.mark.parametrize(
+    ("expression", "zone", "problem"),
+    [
+        ("x * * * *", "UTC", 'minute "x" cannot be read; write *, numbers 0 to 59, a-b, */n, a-b/n or a list'),
+        (
+            "* * * x *",
+            "UTC",
+            'month "x" cannot be read; write *, numbers 1 to 12 or JAN to DEC, a-b, */n, a-b/n or a list',
+        ),
+        (
+            "* * * * x",
+            "UTC",
+            'day of week "x" cannot be read; write *, numbers 0 to 7 or SUN to SAT, a-b, */n, a-b/n or a list',
+        ),
+        ("60 * * * *", "UTC", 'minute "60" is not within 0 to 59'),
+        ("007 * * * *", "UTC", 'minute "007" is not within 0 to 59'),
+        ("* * 0 * *", "UTC", 'day of month "0" is not within 1 to 31'),
+        ("@daily", "Europe/Zurrich", 'timezone "Europe/Zurrich" is not known; did you mean Europe/Zurich?'),
+        ("@daily", "Mars", 'timezone "Mars" is not known; expected an IANA name such as Europe/Berlin'),
+    ],
+)
+def test_what_is_wrong_is_told(expression: str, zone: str, problem: str) -> None:
+    """The field, what was found and what may stand there; of a zone the one that was probably meant."""
+    with pytest.raises(InvalidCron) as caught:
+        Cron.parse(expression, zone)
+    assert str(caught.value).endswith(problem)
+
+
+def test_words_are_for_what_can_fire() -> None:
+    """An expression that cannot be used has no words, but the same complaint."""
+    with pytest.raises(InvalidCron, match="is not within 0 to 59"):
+        describe("61 * * * *")
+
+
+@pytest.mark.parametrize("last", ["59 23 31 12 7", "59 23 31 12 0"])
+def test_the_last_values_of_each_field(last: str) -> None:
+    """The bounds are values, too; Sunday is 0 and 7."""
+    fires = Cron.parse(last).between(datetime(2028, 12, 1, tzinfo=UTC), datetime(2029, 1, 1, tzinfo=UTC))
+    assert [fire.day for fire in fires] == [3, 10, 17, 24, 31]

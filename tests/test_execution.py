@@ -12,7 +12,16 @@ import trio.testing
 import owlrunner
 from owlrunner.context import JobContext
 from owlrunner.job_run import Outcome, RunStatus
-from owlrunner.runtime.execution import Attempt, Cut, execute, final_progress
+from owlrunner.runtime.execution import (
+    Attempt,
+    Cut,
+    execute,
+    final_progress,
+    holds_an_interrupt,
+    is_from_the_outside,
+    torn_down,
+)
+from tests.hostile_errors import HOSTILE
 
 Handler = Callable[[JobContext], Awaitable[Any]]
 
@@ -270,10 +279,10 @@ async def test_a_failed_attempt_is_followed_by_another() -> None:
     outcomes = [
         (await run_with(make_attempt(raises, number=number, max_attempts=3, retry=retry)))[0] for number in (1, 2, 3)
     ]
-    assert [(outcome.status, outcome.retry_in) for outcome in outcomes] == [
-        (RunStatus.PENDING, 10.0),
-        (RunStatus.PENDING, 30.0),
-        (RunStatus.FAILED, 0.0),
+    assert [(outcome.status, outcome.retry_in, outcome.error) for outcome in outcomes] == [
+        (RunStatus.PENDING, 10.0, "ValueError: no"),
+        (RunStatus.PENDING, 30.0, "ValueError: no"),
+        (RunStatus.FAILED, 0.0, "ValueError: no"),
     ]
 
 
@@ -291,6 +300,92 @@ async def test_params_that_do_not_fit_any_more_fail_the_run() -> None:
     attempt.job_type = owlrunner.job_type(scope="system", name="work")(handler)
     outcome = await execute(attempt, {"size": "big"})
     assert outcome == Outcome(RunStatus.FAILED, error="params.size: expected int, got str")
+    attempt.fingerprint = "f"
+    assert await execute(attempt, {"size": "big"}) == Outcome(
+        RunStatus.PENDING, error="params.size: expected int, got str", unreadable_by="f"
+    )
+    assert logged(attempt) == [
+        "this server cannot read the params, and leaves the run to another: params.size: expected int, got str"
+    ]
+
+
+def logged(attempt: Attempt) -> list[str]:
+    """The messages in the run's log."""
+    return [line.message for line in attempt.ctx.take_log_lines()]
+
+
+@pytest.mark.parametrize("in_a_group", [False, True])
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_an_interrupt_is_for_the_person_at_the_keyboard(in_a_group: bool, cancelled: bool) -> None:
+    """KeyboardInterrupt goes through, alone and beside others, whatever else is going on."""
+
+    async def raises(ctx: JobContext) -> None:
+        if not in_a_group:
+            raise KeyboardInterrupt
+        raise BaseExceptionGroup("two", [ValueError("x"), BaseExceptionGroup("in it", [KeyboardInterrupt()])])
+
+    with trio.CancelScope() as around:
+        if cancelled:
+            around.cancel()
+        with pytest.raises(BaseException) as caught:  # noqa: PT011 - which one is looked at
+            await execute(make_attempt(raises), None)
+        assert holds_an_interrupt(caught.value)
+
+
+async def test_being_torn_down_is_no_outcome() -> None:
+    """Where the server around the run is cancelled Cancelled goes through; what the handler makes of it is its outcome."""
+
+    async def raises_instead(ctx: JobContext) -> None:
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled as cancelled:
+            raise BaseExceptionGroup("both", [cancelled, ValueError("x")]) from None
+
+    async def in_a_child(ctx: JobContext) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+
+    with trio.CancelScope() as around:
+        around.cancel()
+        assert (await execute(make_attempt(raises_instead), None)).error == "ValueError: x"
+        with pytest.raises(BaseException) as caught:  # noqa: PT011 - which one is looked at
+            await execute(make_attempt(in_a_child), None)
+        assert is_from_the_outside(caught.value)
+        assert not is_from_the_outside(ValueError("x"))
+    assert not is_from_the_outside(caught.value)
+
+
+async def test_what_became_of_an_attempt_is_in_its_log(autojump_clock: trio.testing.MockClock) -> None:
+    """A timeout, a failure with its traceback, and one whose traceback nobody may see."""
+    attempt = make_attempt(never_looks, timeout=2.5)
+    await run_with(attempt)
+    assert logged(attempt) == ["attempt 1 timed out after 2.5 seconds"]
+
+    async def raises(ctx: JobContext) -> None:
+        raise ValueError("x")
+
+    attempt = make_attempt(raises, number=2, max_attempts=2)
+    await run_with(attempt)
+    (line,) = logged(attempt)
+    assert line.startswith("attempt 2 failed\nTraceback")
+
+    async def raises_hostile(ctx: JobContext) -> None:
+        raise HOSTILE["notes"]()  # noqa: RSE102 - a function
+
+    attempt = make_attempt(raises_hostile)
+    await run_with(attempt)
+    assert logged(attempt) == ["attempt 1 failed; its traceback cannot be shown: Hiding: hidden"]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+async def test_a_run_that_is_torn_down(asked: bool) -> None:
+    """It was interrupted by the server, unless somebody had asked for its cancel."""
+    attempt = make_attempt(never_looks)
+    if asked:
+        attempt.request_cancel()
+    outcome = torn_down(attempt)
+    wanted = (RunStatus.CANCELLED, None) if asked else (RunStatus.FAILED, "Server shut down during execution")
+    assert (outcome.status, outcome.error) == wanted
 
 
 async def test_what_is_complete_is_shown_complete() -> None:

@@ -18,9 +18,11 @@ def test_a_loop_that_does_not_come_round_is_named(monkeypatch: pytest.MonkeyPatc
     now += 5.0 + loop_health.GRACE
     assert health.late() == []
     now += 1.0
-    assert [one.partition(":")[0] for one in health.late()] == ["claim"]
+    assert health.late() == ["claim: no round for 21 s"]
+    assert repr(health) == "<LoopHealth claim, record; late: claim: no round for 21 s>"
     health.came_round("claim", 5.0)
     assert health.late() == []
+    assert repr(health) == "<LoopHealth claim, record; late: none>"
 
 
 def test_a_loop_that_waits_for_something_to_happen_is_never_late(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,3 +197,41 @@ async def test_batches_grow_again() -> None:
     assert sizes[0] == 1
     assert sizes == sorted(sizes) or sizes[:-1] == sorted(sizes[:-1])
     assert max(sizes) > 8
+
+
+async def test_two_that_are_refused_in_a_row_may_not_be_at_fault() -> None:
+    """The error goes to the caller after the second one, before the others are tried; one that is written in between counts."""
+    store = Store(refusing("a0", "a2", "a3", transient=True))
+    subject = queue("a0", "a1", "a2", "a3", "a4")
+    subject._most = 1
+    with pytest.raises(StatementFailed):
+        await subject.write(store)
+    assert store.stored == ["a1"]
+    assert list(subject) == ["a4", "a0", "a2", "a3"]
+
+
+async def test_one_that_is_refused_among_others_is_no_error() -> None:
+    """Whether it stands first or last, the others are written, and nothing is raised."""
+    for bad in ("a0", "a2"):
+        store = Store(refusing(bad, transient=True))
+        subject = queue("a0", "a1", "a2")
+        assert await subject.write(store) == 2
+        assert list(subject) == [bad]
+
+
+async def test_data_is_made_smaller_only_where_it_is_the_reason() -> None:
+    """What was refused for now stays as it is."""
+    store = Store(refusing("a0", transient=True))
+    subject = queue("a0", "a1", smaller=lambda _item, _error: "a-small")
+    await subject.write(store)
+    assert (store.stored, list(subject)) == (["a1"], ["a0"])
+
+
+async def test_those_that_are_passed_over_keep_their_order() -> None:
+    """Each is looked at once, and what was passed over stands as before."""
+    store = Store()
+    subject = queue("a0", "b1", "a2", "b3", "a4")
+    assert await subject.write(store, waits=lambda item: item[0] == "a") == 2
+    assert (store.stored, list(subject)) == (["b1", "b3"], ["a0", "a2", "a4"])
+    assert await subject.write(store, waits=lambda _: True) == 0
+    assert list(subject) == ["a0", "a2", "a4"]

@@ -37,7 +37,8 @@ async def test_each_item_gets_its_result(world: World, as_key: httpx.AsyncClient
         "existing_run_id": created,
     }
     assert answer["results"][3] == {"error": "Project not found"}
-    assert [list(answer["results"][number]) for number in (0, 4)] == [["error"], ["error"]]
+    assert answer["results"][0]["error"].startswith("Invalid job_type.")
+    assert answer["results"][4] == {"error": "params.pages: expected int, got str"}
     rows = await world.sql("select id from job_runs where status = 'pending'")
     assert rows == [(UUID(created),)]
 
@@ -63,6 +64,18 @@ async def test_a_batch_has_an_end(world: World, as_key: httpx.AsyncClient) -> No
     """More than a thousand items are refused as a whole."""
     response = await batch(as_key, world, *[{"job_type": "acme_sync"}] * 1001)
     assert (response.status_code, response.json()) == (400, {"error": "body.runs: expected at most 1000, got 1001"})
+
+
+async def test_a_thousand_is_not_too_many(world: World, as_key: httpx.AsyncClient) -> None:
+    """The largest batch is taken, and where every item is refused nothing is asked of the database."""
+    response = await batch(as_key, world, *[{"job_type": "nobody_offers_this"}] * 1000)
+    assert (response.status_code, response.json()["created"], len(response.json()["results"])) == (200, 0, 1000)
+
+
+async def test_of_two_that_want_one_slot_of_no_project(world: World, as_key: httpx.AsyncClient) -> None:
+    """Where the project is not the team's both items are told that, not that the other one is in the way."""
+    sync = {"job_type": "acme_sync", "project_id": str(uuid4())}
+    assert (await batch(as_key, world, sync, sync)).json()["results"] == [{"error": "Project not found"}] * 2
 
 
 async def test_an_empty_batch_is_nothing(world: World, as_key: httpx.AsyncClient) -> None:
