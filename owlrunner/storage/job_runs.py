@@ -102,12 +102,22 @@ async def request_cancel(db: Speaks, run_id: UUID, actor: Actor) -> RunStatus | 
     except DatabaseUnavailable as lost:
         if not lost.unknown:
             raise
-        found = await by_id(db, run_id)
-        if found is not None and found.cancel_requested_at is not None:
-            return found.status if found.status in (RunStatus.RUNNING, RunStatus.CANCELLED) else None
-        # A second request changes nothing.
+        asked, status = await _cancel_on_record(db, run_id)
+        if asked:
+            return status
+        # A second request changes nothing. Where it finds nothing to do, the first one may have taken effect after the look.
         row = await db.row("job_runs/request_cancel", params)
+        if row is None:
+            return (await _cancel_on_record(db, run_id))[1]
     return RunStatus(row[0]) if row is not None else None
+
+
+async def _cancel_on_record(db: Speaks, run_id: UUID) -> tuple[bool, RunStatus | None]:
+    """Whether a cancel of the run was requested, and what ``request_cancel`` would have returned then."""
+    found = await by_id(db, run_id)
+    if found is None or found.cancel_requested_at is None:
+        return False, None
+    return True, found.status if found.status in (RunStatus.RUNNING, RunStatus.CANCELLED) else None
 
 
 class Recovered(NamedTuple):

@@ -17,9 +17,8 @@ class LivingOffers:
 
     async def of(self, db: Speaks, job_type: str) -> tuple[bool, bool]:
         """Return whether any server is alive, and whether a living one offers the job type."""
-        since, known = self._known.get(job_type, (0.0, (False, False)))
         now = time.monotonic()
-        if now - since > REMEMBERED:
-            known = await anybody_for(db, job_type)
-            self._known[job_type] = now, known
-        return known
+        known = self._known.get(job_type)
+        if known is None or now - known[0] > REMEMBERED:
+            known = self._known[job_type] = now, await anybody_for(db, job_type)
+        return known[1]
