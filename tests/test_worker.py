@@ -278,7 +278,7 @@ async def test_a_cancel_in_the_middle_of_a_claim_is_heard(
 ) -> None:
     """A ring for held runs that comes while they are being claimed is repeated when they are held."""
     async with claiming(queue, never) as around:
-        heard = []
+        heard: list[trio.Event] = []
 
         def while_claiming() -> None:
             # Once: the worker claims again at once where it got something.
