@@ -7,6 +7,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 
 import attrs
 
@@ -23,7 +24,7 @@ _SLOWER = 3.0
 
 @attrs.define
 class Choice:
-    """Chooses tests: first those that noticed other mutants of the same file, then those that are quick and use little else."""
+    """Chooses tests: those named after the file, those that noticed other mutants of it, those that are quick and use little."""
 
     usage: Usage
     spend: float
@@ -44,8 +45,11 @@ class Choice:
         """The tests to run, in their order, and how many are left out."""
         tests, noticed = self.usage.tests, self._noticed[mutant.file]
 
-        def rank(test: str) -> tuple[float, float, str]:
-            return -noticed[test], tests[test] * self._breadth[test], test
+        name = Path(mutant.file).stem
+
+        def rank(test: str) -> tuple[bool, float, float, str]:
+            is_named_after = name in Path(test.partition("::")[0]).stem
+            return not is_named_after, -noticed[test], tests[test] * self._breadth[test], test
 
         using = sorted(self.usage.tests_of(mutant), key=rank)
         chosen: list[str] = []

@@ -96,6 +96,14 @@ def test_tests_that_noticed_before_go_first() -> None:
     assert Choice(usage, spend=0.0).tests_for(mutant) == (["quick"], 2)
 
 
+def test_tests_that_are_named_after_a_file_go_first() -> None:
+    """A module that is about a file looks at it more closely than what only uses it."""
+    mutant = a_mutant("owlrunner/runtime/worker.py", "\nx")
+    own, other = "tests/test_worker.py::test_a", "tests/test_storm.py::test_worker"
+    usage = Usage(tests={own: 5.0, other: 1.0}, uses={"owlrunner/runtime/worker.py:2": [own, other]})
+    assert Choice(usage, spend=9.0).tests_for(mutant) == ([own, other], 0)
+
+
 def test_the_record_keeps_the_latest_verdict(tmp_path: Path) -> None:
     """A mutant that is played again has what it got last."""
     mutant, record = a_mutant("x.py", "\na()"), Record(tmp_path)
