@@ -1,0 +1,67 @@
+"""What a name, an address, a code and a token may be."""
+
+import re
+
+import pytest
+
+from owlrunner.accounts.credentials import checked_name, new_code, new_token, normal_email, slug_of
+from owlrunner.accounts.sign_up import SignUp
+from owlrunner.errors import InvalidRequest
+
+
+@pytest.mark.parametrize("name", ["A", "a" * 255, "Zoë 🦉", chr(0xD7FF), chr(0xE000), "a b"])
+def test_a_name(name: str) -> None:
+    """1 to 255 characters that can be stored; what stands around them is not part of it."""
+    assert checked_name(f" {name}\n") == name
+
+
+@pytest.mark.parametrize("name", [None, "", " \t", "a" * 256, "a\x1fb", "a\nb", *map(chr, (0xD800, 0xDBFF, 0xDFFF))])
+def test_no_name(name: str | None) -> None:
+    """Nothing, too much, control characters, and halves of surrogate pairs are refused, by what they were to name."""
+    with pytest.raises(InvalidRequest, match="title: expected 1 to 255 printable characters"):
+        checked_name(name, "title")
+
+
+@pytest.mark.parametrize(
+    ("text", "slug"),
+    [("Acme Inc.", "acme-inc"), ("--a--", "a"), ("a" * 201, "a" * 200), ("Ünïcode", "n-code"), ("!", "")],
+)
+def test_a_slug(text: str, slug: str) -> None:
+    """Lower-case letters and digits with single hyphens in between, at most two hundred."""
+    assert slug_of(text) == slug
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (" Ada@Acme.Test ", "ada@acme.test"),
+        ("ada@bücher.example", "ada@xn--bcher-kva.example"),
+        ("ädä@acme.test", None),
+        ("ada", None),
+        (None, None),
+    ],
+)
+def test_an_address(text: str | None, address: str | None) -> None:
+    """Trimmed, in lower case, in ASCII; letters beyond it are for the domain alone."""
+    assert normal_email(text) == address
+
+
+def test_codes_and_tokens() -> None:
+    """Six digits, the first not 0; sixty-four digits of base 16."""
+    assert all(re.fullmatch(r"[1-9]\d{5}", new_code()) for _ in range(1000))
+    assert re.fullmatch(r"[0-9a-f]{64}", new_token())
+
+
+@pytest.mark.parametrize(
+    ("sign_up", "address", "allowed"),
+    [
+        (SignUp(), "a@b.test", True),
+        (SignUp(is_open=False), "a@b.test", False),
+        (SignUp(domains=frozenset(["b.test"])), "a@b.test", True),
+        (SignUp(domains=frozenset(["b.test"])), '"a@b.test"@c.test', False),
+        (SignUp(domains=frozenset(["b.test"])), '"a@c.test"@b.test', True),
+    ],
+)
+def test_who_may_sign_up(sign_up: SignUp, address: str, allowed: bool) -> None:
+    """Everybody, nobody, or those of some domains: what stands behind the last @."""
+    assert sign_up.allows(address) is allowed
