@@ -9,15 +9,27 @@ from owlrunner.accounts.sign_up import SignUp
 from owlrunner.errors import InvalidRequest
 
 
-@pytest.mark.parametrize("name", ["A", "a" * 255, "Zoë 🦉", chr(0xD7FF), chr(0xE000), "a b"])
+@pytest.mark.parametrize(
+    "name",
+    ["A", "a" * 255, "Zoë 🦉", "👩\u200d💻", "\u0645\u06cc\u200c\u062e", "a" + chr(0xD7FF), "a" + chr(0xE000), "a b"],
+)
 def test_a_name(name: str) -> None:
     """1 to 255 characters that can be stored; what stands around them is not part of it."""
     assert checked_name(f" {name}\n") == name
 
 
-@pytest.mark.parametrize("name", [None, "", " \t", "a" * 256, "a\x1fb", "a\nb", *map(chr, (0xD800, 0xDBFF, 0xDFFF))])
+UNSEEN_OR_HALF = (
+    *(0x7F, 0x9B, 0xAD, 0x61C, 0x200B, 0x200F, 0x2028, 0x202A, 0x202E, 0x2060, 0x2066, 0x2069, 0xFEFF, 0xE0041),
+    *(0xD800, 0xDBFF, 0xDFFF),
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [None, "", " \t", "a" * 256, "a\x1fb", "a\nb", *("a" + chr(code) + "b" for code in UNSEEN_OR_HALF), "\u200d\u200c"],
+)
 def test_no_name(name: str | None) -> None:
-    """Nothing, too much, control characters, and halves of surrogate pairs are refused, by what they were to name."""
+    """Nothing, too much, what nobody sees or turns text around, and halves of surrogate pairs are refused."""
     with pytest.raises(InvalidRequest, match="title: expected 1 to 255 printable characters"):
         checked_name(name, "title")
 

@@ -15,6 +15,7 @@ from owlrunner.actor import AGENT_PERMISSIONS, CLIENT_PERMISSIONS, ApiKeyActor, 
 from owlrunner.email_address import parse_address
 from owlrunner.errors import InvalidRequest
 from owlrunner.storage.accounts import KeyHolder, Team, User
+from owlrunner.unseen_text import UNSEEN
 
 DEFAULT_PERMISSIONS: Mapping[str, Sequence[str]] = {"client": CLIENT_PERMISSIONS, "agent": AGENT_PERMISSIONS}
 """Each kind of API key with what it may hold, which is also what it gets when nothing is named."""
@@ -111,9 +112,10 @@ def checked_days(days: int | None) -> int | None:
 
 
 def checked_name(text: str | None, what: str = "name") -> str:
-    """A name that people give to something: 1 to 255 characters that can be stored. Raises InvalidRequest."""
+    """A name that people give to something: 1 to 255 characters that can be stored and seen. Raises InvalidRequest."""
     name = (text or "").strip()
-    if not name or len(name) > 255 or any(ord(letter) < 32 or 0xD800 <= ord(letter) <= 0xDFFF for letter in name):
+    is_seen = any(letter.isprintable() for letter in name) and not UNSEEN.search(name)
+    if not is_seen or len(name) > 255 or any(0xD800 <= ord(letter) <= 0xDFFF for letter in name):
         raise InvalidRequest(f"{what}: expected 1 to 255 printable characters")
     return name
 

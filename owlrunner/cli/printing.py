@@ -1,22 +1,28 @@
 """This is the room for what every command prints alike: clean text, JSON, and complaints."""
 
 import json
-import re
 from typing import Any
 
 import click
 
 from owlrunner.errors import RunAlreadyActive
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+from owlrunner.unseen_text import UNSEEN
 
 
 def clean(text: str) -> str:
-    """Text from elsewhere, made safe for a terminal: what could move its cursor or fake a line is shown escaped.
+    """Text from elsewhere, made safe for a terminal: what could move its cursor, fake a line or hide is shown escaped.
 
     Line ends and tabs stay.
     """
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+    return UNSEEN.sub(
+        lambda match: match[0] if match[0] in "\n\t" else match[0].encode("unicode_escape").decode("ascii"), text
+    )
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    """JSON for programs and for terminals: what nobody sees is escaped, which means the same."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return UNSEEN.sub(lambda match: match[0] if match[0] == "\n" else json.dumps(match[0])[1:-1], text)
 
 
 def one_line(text: str) -> str:
@@ -31,12 +37,12 @@ def say(text: str = "") -> None:
 
 def print_json(value: Any) -> None:
     """Print one JSON value on standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(_json(value, indent=2))
 
 
 def print_json_line(value: Any) -> None:
     """Print one JSON value on one line of standard output."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    click.echo(_json(value))
 
 
 def note(text: str) -> None:
@@ -53,7 +59,7 @@ def complain(problem: object, *, as_json: bool) -> None:
             told["status"] = problem.status
         if run_id:
             told["existing_run_id"] = str(run_id)
-        click.echo(json.dumps(told, ensure_ascii=False), err=True)
+        click.echo(_json(told), err=True)
         return
     # The door says it here, a server's API elsewhere; the API would know nothing of a system run.
     group = "system" if isinstance(problem, RunAlreadyActive) else "jobs"

@@ -1,17 +1,20 @@
 """What the command line prints: runs, progress, log records."""
 
 import io
+import json
 import logging
 from typing import Any
 from uuid import UUID
 
+import pytest
 from click import unstyle
 from rich.console import Console
 
 from owlrunner.cli.live_bar import LiveBar
 from owlrunner.cli.log_output import OneLine
-from owlrunner.cli.printing import clean
+from owlrunner.cli.printing import clean, print_json, print_json_line
 from owlrunner.cli.run_text import duration, progress_of, run_detail, run_table, share, waiting_text
+from owlrunner.unseen_text import UNSEEN
 
 
 def run(status: str = "running", processed: int = 0, total: int = 0, message: str = "") -> dict[str, Any]:
@@ -96,6 +99,25 @@ def test_detail_of_a_failed_run_shows_the_error() -> None:
 def test_clean_escapes_what_moves_the_cursor() -> None:
     """Control characters are escaped; line ends, tabs and letters of all languages stay."""
     assert clean("a\tb\nc é 猫 \x1b[1m \r \u202e") == "a\tb\nc é 猫 \\x1b[1m \\r \\u202e"
+
+
+def test_clean_shows_what_nobody_would_see() -> None:
+    """What turns text around or has no width is escaped; what emoji and Persian are written with stays."""
+    assert clean("\x7f\x9b\u200b\u200f\u2066\ufeff\U000e0041👩\u200d💻") == (
+        "\\x7f\\x9b\\u200b\\u200f\\u2066\\ufeff\\U000e0041👩\u200d💻"
+    )
+
+
+def test_json_shows_what_nobody_would_see(capsys: pytest.CaptureFixture[str]) -> None:
+    """On a terminal JSON is text like other; what is escaped in it means the same to a program."""
+    value = {"a\x9b": ["\u202e\u200b\U000e0041", "é 猫\n"]}
+    for printed in (print_json, print_json_line):
+        printed(value)
+        text = capsys.readouterr().out
+        assert json.loads(text) == value
+        assert r"\u202e\u200b\udb40\udc41" in text
+        assert not UNSEEN.search(text.replace("\n", ""))
+        assert "é 猫" in text
 
 
 def test_log_records_are_one_line_with_their_run() -> None:
