@@ -125,7 +125,6 @@ class Cron:
             values = [field.values(text) for field, text in zip(_FIELDS, texts, strict=True)]
         except InvalidCron as problem:
             raise InvalidCron(f'cron "{expression}": {problem}') from None
-        values[4] = {day % 7 for day in values[4]}
         minute, hour, day_of_month, _, day_of_week = texts
         cron = cls(
             expression=expression,
@@ -134,6 +133,7 @@ class Cron:
             zone=_zone(timezone),
             stepper=croniter(
                 # Spelt out, because croniter reads 5-5 as "all", 1/2 and fri-mon in its own way, and knows more than five fields.
+                # Sunday may stay 7.
                 " ".join(",".join(map(str, sorted(numbers))) for numbers in values),
                 ret_type=datetime,
                 # Two restricted day fields mean either; one that begins with a star, even */2, means both. Odd, and the standard.

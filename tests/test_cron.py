@@ -164,6 +164,13 @@ def test_changes_worked_out_by_hand(zone: str, expression: str, day: str, expect
         ("* * * 13 *", 'month "13"'),
         ("* * * * 8", 'day of week "8"'),
         ("* * L * *", "extensions of other crons"),
+        ("5,* * * * *", "has a star among others"),
+        ("*,5 * * * *", "has a star among others"),
+        ("*-5 * * * *", 'minute "*-5" cannot be read'),
+        ("1-2-3 * * * *", 'minute "1-2-3" cannot be read'),
+        ("005 * * * *", 'minute "005" is not within 0 to 59'),
+        ("* * * FOO *", "numbers 1 to 12 or JAN to DEC, a-b"),
+        ("FOO * * * *", "numbers 0 to 59, a-b"),
         ("5/10 * * * *", "has a step but no range"),
         ("10-5 * * * *", "runs backwards"),
         ("0 0 30 2 *", "never fires"),
@@ -175,6 +182,20 @@ def test_what_cannot_be_used_is_told(expression: str, complaint: str) -> None:
     with pytest.raises(InvalidCron) as told:
         Cron.parse(expression)
     assert complaint in str(told.value)
+
+
+def test_the_bounds_of_a_field_belong_to_it() -> None:
+    """The last minute, hour, day and month there are can be named, and so can the first."""
+    last, first = Cron.parse("59 23 31 12 *"), Cron.parse("0 0 1 1 *")
+    assert last.next(FIRST) == datetime(2020, 12, 31, 23, 59, tzinfo=UTC)
+    assert first.next(FIRST) == datetime(2021, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("day", ["0", "7", "sun", "0,7", "7-7"])
+def test_sunday_has_two_numbers(day: str) -> None:
+    """The day of the week 7 is Sunday, as 0 is, in whatever form it is written."""
+    fires = Cron.parse(f"0 0 * * {day}").between(datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 2, 20, tzinfo=UTC))
+    assert [fire.day for fire in fires] == [8, 15]
 
 
 def test_a_zone_must_exist() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from owlrunner.cron import Cron
-from owlrunner.schedule import MissedPolicy, Schedule, due_fires
+from owlrunner.schedule import ON_TIME, MissedPolicy, Schedule, due_fires
 
 NOON = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
 HOURLY = Schedule("hourly", "work", Cron.parse("0 * * * *"))
@@ -42,6 +42,13 @@ def test_what_was_missed_follows_the_policy(missed: MissedPolicy, expected: list
 def test_a_fire_time_that_is_on_time_runs_anyway(missed: MissedPolicy) -> None:
     """Where one is on time, it is the one that runs, and the missed ones before it do not."""
     assert decided(missed, 2.5, NOON) == [(10, False), (11, False), (12, True)]
+
+
+@pytest.mark.parametrize(("late_by", "is_late"), [(ON_TIME, False), (ON_TIME + timedelta(microseconds=1), True)])
+def test_a_fire_time_is_on_time_for_a_minute(late_by: timedelta, is_late: bool) -> None:
+    """One that is looked at exactly a minute after it was not missed; a moment later it was."""
+    (due,) = due_fires(HOURLY, NOON - timedelta(minutes=1), NOON + late_by)
+    assert due.late is is_late
 
 
 def test_the_window_limits_the_catching_up() -> None:
