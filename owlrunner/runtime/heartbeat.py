@@ -61,8 +61,8 @@ class Heartbeat:
         *,
         held: HeldRuns,
         stall_limit: float,
-        exit_when_stalled: bool = False,
-        pooled: bool = False,
+        exit_when_stalled: bool,
+        pooled: bool,
         on_return: Callable[[], None],
         settle: Callable[[UUID], Awaitable[None]],
     ) -> None:

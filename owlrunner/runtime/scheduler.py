@@ -53,7 +53,7 @@ class Scheduler:
         self._joined = joined
         self._on_round = on_round
 
-    async def replace(self, wanted: Iterable[Schedule], *, owns_file: bool = True) -> None:
+    async def replace(self, wanted: Iterable[Schedule], *, owns_file: bool) -> None:
         """From now on these schedules hold, here and on the other servers that know them.
 
         Removed is what this server speaks for and does not want: what a file of schedules brought in, if it has a file

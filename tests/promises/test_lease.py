@@ -27,7 +27,14 @@ def heartbeat(db: Database, lease: float, name: str = "a") -> Heartbeat:
     """A server's heartbeat, without the server."""
     registration = Registration(uuid4(), name, "1", [], 1, lease)
     return Heartbeat(
-        db, registration, held=HeldRuns(capacity=1), stall_limit=60, on_return=lambda: None, settle=nothing
+        db,
+        registration,
+        held=HeldRuns(capacity=1),
+        stall_limit=60,
+        exit_when_stalled=False,
+        pooled=False,
+        on_return=lambda: None,
+        settle=nothing,
     )
 
 

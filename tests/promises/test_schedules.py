@@ -58,7 +58,7 @@ async def schedulers(door: Door, catalog: Catalog, count: int, *wanted: Schedule
         Scheduler(door.db, job_types=catalog.job_types, bell=Bell(), on_triggered=lambda: None) for _ in range(count)
     ]
     for scheduler in made:
-        await scheduler.replace(wanted)
+        await scheduler.replace(wanted, owns_file=True)
     return made
 
 
@@ -116,7 +116,7 @@ async def test_the_end_of_a_run_wakes_who_waits(door: Door, clock: Clock, catalo
     """With overlap="queue" the scheduler looks as soon as a run of its server ends, and without it does not bother."""
     bell = Bell()
     scheduler = Scheduler(door.db, job_types=catalog.job_types, bell=bell, on_triggered=lambda: None)
-    await scheduler.replace([hourly(overlap=overlap)])
+    await scheduler.replace([hourly(overlap=overlap)], owns_file=True)
     rung = bell.listen()
     scheduler.run_has_ended()
     assert rung.is_set() is (overlap == "queue")

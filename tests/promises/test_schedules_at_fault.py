@@ -238,7 +238,7 @@ async def test_a_default_of_a_job_type_that_a_server_does_not_know_stays(
 ) -> None:
     """A server with fewer plugins leaves it alone; one that has the job type, without a default, removes it and says so."""
     await alone(door, NIGHTLY).replace(load_schedules(None, NIGHTLY), owns_file=False)
-    await alone(door, catalog).replace([hourly()])
+    await alone(door, catalog).replace([hourly()], owns_file=True)
     assert await names(door) == ["hourly", "nightly"]
     with caplog.at_level(logging.WARNING, "owlrunner"):
         await alone(door, NIGHTLY).replace([], owns_file=False)
@@ -251,7 +251,9 @@ async def test_the_file_owns_its_schedules(
 ) -> None:
     """A server without a file leaves those of the file alone and says so; one with a file removes what is not in it, by name."""
     overridden = Schedule("nightly", "nightly", Cron.parse("30 * * * *"))
-    await alone(door, Catalog(job_types={**catalog.job_types, **NIGHTLY.job_types})).replace([hourly(), overridden])
+    await alone(door, Catalog(job_types={**catalog.job_types, **NIGHTLY.job_types})).replace(
+        [hourly(), overridden], owns_file=True
+    )
     with caplog.at_level(logging.WARNING, "owlrunner"):
         await alone(door, NIGHTLY).replace(load_schedules(None, NIGHTLY), owns_file=False)
     assert await names(door) == ["hourly", "nightly"]
@@ -355,7 +357,7 @@ async def test_a_commit_that_is_not_answered_makes_no_second_run(
     parallel = Schedule("hourly", "parallel", Cron.parse("0 * * * *"))
     async with lost_answers(database_url) as fault, Database(fault.url) as db:
         scheduler = Scheduler(db, job_types=catalog.job_types, bell=Bell(), on_triggered=lambda: None)
-        await scheduler.replace([parallel])
+        await scheduler.replace([parallel], owns_file=True)
         await clock.set(ONE)
         fault.is_armed = True
         with pytest.raises(DatabaseUnavailable):

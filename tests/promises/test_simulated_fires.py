@@ -51,7 +51,7 @@ async def decided(
                 create or replace function owl_now() returns timestamptz language sql stable as 'select now from fake_now'
             """).format(START - STEP)
         )
-    await scheduler.replace(wanted)
+    await scheduler.replace(wanted, owns_file=True)
     now = START
     while now < end:
         await door.sql("update fake_now set now = %s", now)

@@ -50,7 +50,7 @@ async def test_three_years_fire_once_and_never_overlap(door: Door, clock: None, 
     wanted = load_schedules(None, shipped)
     servers = [Scheduler(door.db, job_types=shipped.job_types, bell=Bell(), on_triggered=lambda: None) for _ in "ab"]
     for server in servers:
-        await server.replace(wanted)
+        await server.replace(wanted, owns_file=True)
     now = START
     while now < END:
         now += timedelta(hours=1)
