@@ -243,7 +243,8 @@ async def test_a_default_of_a_job_type_that_a_server_does_not_know_stays(
     with caplog.at_level(logging.WARNING, "owlrunner"):
         await alone(door, NIGHTLY).replace([], owns_file=False)
     assert await names(door) == ["hourly"]
-    assert "schedule nightly (nightly) was removed" in caplog.text
+    reason = "it is not in the defaults of this server's job types any more"
+    assert f"schedule nightly (nightly) was removed: {reason}" in caplog.text
 
 
 async def test_the_file_owns_its_schedules(
@@ -262,7 +263,7 @@ async def test_the_file_owns_its_schedules(
     with caplog.at_level(logging.WARNING, "owlrunner"):
         await alone(door, NIGHTLY).replace(load_schedules(None, NIGHTLY), owns_file=True)
     assert await door.sql("select name, source from schedules") == [("nightly", "default")]
-    assert "schedule hourly (polite) was removed" in caplog.text
+    assert "schedule hourly (polite) was removed: it is not in the file of schedules any more" in caplog.text
 
 
 async def test_what_nobody_looks_at_any_more_goes_after_a_week(
