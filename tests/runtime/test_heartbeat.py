@@ -1,19 +1,16 @@
-"""When the heartbeat beats, what it takes for lost, and what the loop does then; time passes as the tests want it."""
+"""The loop's side of the heartbeat: what it takes for lost, and what it does then; time passes as the tests want it."""
 
 import itertools
-import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-import attrs
 import pytest
 import trio
 import trio.testing
 
-from owlrunner.errors import DatabaseUnavailable
 from owlrunner.runtime import heartbeat
 from owlrunner.runtime.execution import Cut
 from owlrunner.runtime.heartbeat import Heartbeat
@@ -22,116 +19,10 @@ from owlrunner.storage.postgres import Database
 from owlrunner.storage.servers import BlockingHeartbeat, Registration
 from tests.test_execution import make_attempt
 
-BEGIN = 1000.0
-AWAY = DatabaseUnavailable("away")
-
-
-@attrs.define
-class World:
-    """What a heartbeat's thread has to do with: the time, the signal to stop, the connection. Seconds count from the beginning."""
-
-    answers: Iterator[bool | DatabaseUnavailable]
-    """To its beats."""
-    until: float
-    """When it is told to stop."""
-    blocked: tuple[float, float] = (math.inf, math.inf)
-    """From when to when the loop shows no life."""
-    now: float = BEGIN
-    beats: list[float] = attrs.field(factory=list)
-    closed: bool = False
-    subject: Any = None
-
-    def monotonic(self) -> float:
-        """As the module time; this one cannot tell whether the machine was suspended."""
-        return self.now
-
-    def wait(self, seconds: float) -> bool:
-        """As the signal to stop."""
-        self.now += seconds
-        passed = self.now - BEGIN
-        if not self.blocked[0] < passed < self.blocked[1]:
-            self.subject.loop_seen = self.now
-        return passed > self.until
-
-    def beat(self) -> bool:
-        """As the connection."""
-        self.beats.append(self.now - BEGIN)
-        answer = next(self.answers, True)
-        if isinstance(answer, DatabaseUnavailable):
-            raise answer
-        return answer
-
-    def close(self) -> None:
-        """As the connection."""
-        self.closed = True
-
-
-def play(
-    monkeypatch: pytest.MonkeyPatch,
-    *answers: bool | DatabaseUnavailable,
-    until: float,
-    stall_limit: float = 60.0,
-    blocked: tuple[float, float] = (math.inf, math.inf),
-) -> World:
-    """Let a heartbeat with a lease of half a minute look every half second, until then."""
-    world = World(iter(answers), until, blocked)
-    monkeypatch.setattr(heartbeat, "time", world)
-    monkeypatch.setattr("owlrunner.runtime.stalls.time", world)
-    connection: Any = world
-    world.subject = heartbeat._Beat(registration(30.0), connection, stall_limit, threading.get_ident(), exits=False)
-    world.subject.stop = world
-    world.subject.run()
-    return world
-
 
 def registration(lease: float) -> Registration:
     """A server's."""
     return Registration(uuid4(), "a", "1", [], 1, lease)
-
-
-def test_a_lease_is_renewed_three_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A beat is sent at once and each third of the lease, and the age of the lease counts from the last one that was answered."""
-    world = play(monkeypatch, until=31.0)
-    assert world.beats == [0.5, 10.5, 20.5, 30.5]
-    assert world.subject.age == 1.0
-    assert world.closed
-
-
-def test_a_beat_that_failed_is_repeated_soon_and_told_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """While beats fail there is one at each look, and the first failure of each time without an answer is logged."""
-    world = play(monkeypatch, AWAY, AWAY, True, AWAY, AWAY, AWAY, until=12.5)
-    assert world.beats == [0.5, 1.0, 1.5, 11.5, 12.0, 12.5]
-    assert caplog.messages == ["heartbeat failed: away"] * 2
-    assert world.subject.age == 13.0 - 1.5
-    assert not world.subject.marked_dead
-
-
-def test_a_server_that_was_taken_for_dead_beats_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the database does not know the lease any more the thread ends, and that beat renews nothing."""
-    world = play(monkeypatch, True, False, until=60.0)
-    assert world.beats == [0.5, 10.5]
-    assert world.subject.marked_dead
-    assert world.subject.age == 11.0 - 0.5
-    assert world.closed
-
-
-def test_a_stalled_loop_is_told_at_each_doubling_and_ends_the_beats(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Past the limit no beat is sent, which is said once; when the loop moves again that is said, and the beats go on."""
-    world = play(monkeypatch, until=24.0, stall_limit=10.5, blocked=(0.0, 22.0))
-    assert world.beats == [0.5, 22.0]
-    told = [message.partition(" at ")[0].partition(":")[0] for message in caplog.messages]
-    assert told == [
-        "something has been blocking the event loop for 2.0 s",
-        "something has been blocking the event loop for 4.0 s",
-        "something has been blocking the event loop for 8.0 s",
-        "the event loop has shown no life for 10 s",
-        "something has been blocking the event loop for 16.0 s",
-        "something blocked the event loop for 22.0 s",
-    ]
 
 
 def test_time_counts_while_the_machine_is_suspended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,51 +1,154 @@
-"""Who waits for runs to end is woken when they have, and not before."""
+"""Which runs a server holds, who is told when that changes, and what news of them does."""
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
 
+import attrs
 import pytest
 import trio
 import trio.testing
 
-from owlrunner.runtime.execution import Attempt
+from owlrunner.errors import DatabaseUnavailable
+from owlrunner.runtime.execution import Attempt, Cut
 from owlrunner.runtime.held_runs import HeldRuns
-from tests.test_execution import looks_each_second, make_attempt
+from owlrunner.storage import attempts
+from owlrunner.storage.postgres import Database
+from owlrunner.storage.wakeups import Bell
+from tests.test_execution import make_attempt, never_looks
 
 
-def full(count: int) -> tuple[HeldRuns, list[Attempt]]:
-    """As many runs as may be held."""
-    held, attempts = HeldRuns(capacity=count), [make_attempt(looks_each_second) for _ in range(count)]
-    for attempt in attempts:
-        assert held.add(attempt)
-    return held, attempts
+class News(NamedTuple):
+    """What is new about one run."""
+
+    id: UUID
+    attempt: int
+    lost: bool
 
 
-async def ends_at(waiting: Callable[[], Awaitable[None]], *events: Callable[[], None]) -> float:
-    """When a wait is over, where one of these things happens after each second; it must be within a minute."""
-    began = trio.current_time()
-    with trio.fail_after(60.0):
-        async with trio.open_nursery() as nursery:
+@attrs.define(eq=False)
+class Book(Database):
+    """Stands for the database: what is new, and who asked for what."""
 
-            async def happen() -> None:
-                for event in events:
-                    await trio.sleep(1.0)
-                    event()
+    news: list[News] = attrs.field(factory=list)
+    asked: list[tuple[UUID, list[UUID]]] = attrs.field(factory=list)
+    looks: list[float] = attrs.field(factory=list)
+    away: int = 0
 
-            nursery.start_soon(happen)
-            await waiting()
-            ended = trio.current_time()
-    return ended - began
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[Any]:
+        """Reach it."""
+        self.looks.append(trio.current_time())
+        if self.away:
+            self.away -= 1
+            raise DatabaseUnavailable("away")
+        yield None
+
+    async def held_news(self, _: Any, server: UUID, held: list[tuple[UUID, int]]) -> list[News]:
+        """Tell what is new."""
+        self.asked.append((server, [run for run, _ in held]))
+        return self.news
 
 
-@pytest.mark.parametrize("count", [1, 2])
-async def test_room_is_heard_of_when_a_full_server_ends_one(autojump_clock: trio.testing.MockClock, count: int) -> None:
-    """Who waits for room goes on when the first of as many as may be held has ended."""
-    held, attempts = full(count)
-    assert await ends_at(held.one_ended, lambda: held.remove(attempts[0])) == 1.0
-    assert list(held) == attempts[1:]
+@pytest.fixture
+def book(monkeypatch: pytest.MonkeyPatch) -> Book:
+    """In the place of the database."""
+    book = Book()
+    monkeypatch.setattr(attempts, "held_news", book.held_news)
+    return book
 
 
-async def test_all_have_ended_when_the_last_has(autojump_clock: trio.testing.MockClock) -> None:
-    """Who waits for all goes on when the last one has ended, and at once where there is none."""
-    held, attempts = full(3)
-    assert await ends_at(held.all_ended, *(lambda one=one: held.remove(one) for one in attempts)) == 3.0
-    assert await ends_at(held.all_ended) == 0.0
+def holding(*held: Attempt, capacity: int = 3) -> HeldRuns:
+    """These are held."""
+    runs = HeldRuns(capacity=capacity)
+    for attempt in held:
+        assert runs.add(attempt)
+    return runs
+
+
+async def test_who_waits_is_told_when_one_or_all_have_ended(autojump_clock: trio.testing.MockClock) -> None:
+    """One of as many as may be held, or the last one; an end where there is room for more rings for nobody."""
+    held = [make_attempt(never_looks) for _ in range(3)]
+    runs = holding(*held)
+    told: list[str] = []
+
+    async def tell(name: str, wait: Any) -> None:
+        await wait()
+        told.append(name)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tell, "one", runs.one_ended)
+        nursery.start_soon(tell, "all", runs.all_ended)
+        await trio.testing.wait_all_tasks_blocked()
+        runs.remove(held[0])
+        await trio.testing.wait_all_tasks_blocked()
+        assert told == ["one"]
+        nursery.start_soon(tell, "none", runs.one_ended)
+        await trio.testing.wait_all_tasks_blocked()
+        runs.remove(held[1])
+        await trio.testing.wait_all_tasks_blocked()
+        assert told == ["one"]
+        runs.remove(held[2])
+        await trio.testing.wait_all_tasks_blocked()
+        assert told == ["one", "all"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_second_claim_of_one_attempt_ends_the_first(caplog: pytest.LogCaptureFixture) -> None:
+    """It is not held twice, and the one that is running is lost."""
+    attempt = make_attempt(never_looks)
+    runs = holding(attempt)
+    assert not runs.add(Attempt(attempt.job_type, attempt.ctx, uuid4()))
+    assert (attempt.cut, len(runs)) == (Cut.LEASE_LOST, 1)
+    assert "was claimed a second time" in caplog.text
+
+
+async def test_what_was_claimed_under_one_registration_is_cut_off() -> None:
+    """Those of another one go on, unless all are meant."""
+    ours, other = make_attempt(never_looks), make_attempt(never_looks)
+    runs = holding(ours, other)
+    runs.cut_off(Cut.LEASE_LOST, ours.server_id)
+    assert (ours.cut, other.cut) == (Cut.LEASE_LOST, None)
+    runs.cut_off(Cut.SHUTDOWN)
+    assert other.cut is Cut.SHUTDOWN
+
+
+async def test_news_are_acted_upon(book: Book, autojump_clock: trio.testing.MockClock) -> None:
+    """A cancel request is passed on and a lost run is cut off; what has ended or is another attempt meanwhile is nobody's."""
+    cancelled, lost, same, other = (make_attempt(never_looks) for _ in range(4))
+    runs = holding(cancelled, lost, same, other, capacity=9)
+    book.news = [
+        News(uuid4(), 1, lost=True),
+        News(same.ctx.run_id, 2, lost=True),
+        News(cancelled.ctx.run_id, 1, lost=False),
+        News(lost.ctx.run_id, 1, lost=True),
+    ]
+    bell = Bell()
+    rounds: list[float] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(runs.hear_news, book, bell, 7.0, rounds.append)
+        await trio.testing.wait_all_tasks_blocked()
+        assert [one.cut for one in (cancelled, lost, same, other)] == [Cut.CANCEL, Cut.LEASE_LOST, None, None]
+        assert cancelled.ctx.is_cancelled()
+        assert dict(book.asked) == {one.server_id: [one.ctx.run_id] for one in (cancelled, lost, same, other)}
+        start = trio.current_time()
+        await trio.sleep(8)
+        bell.ring()
+        await trio.testing.wait_all_tasks_blocked()
+        book.away = 1
+        bell.ring()
+        await trio.sleep(8)
+        nursery.cancel_scope.cancel()
+    # Each look asks for each registration; the one in the outage ended at once.
+    assert [round(at - start) for at in book.looks] == [*[0] * 4, *[7] * 4, *[8] * 4, 8, *[15] * 4]
+    assert rounds == [7.0] * 4
+
+
+async def test_without_runs_nothing_is_asked(book: Book, autojump_clock: trio.testing.MockClock) -> None:
+    """An idle server does not ask the database after nothing."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(HeldRuns(capacity=1).hear_news, book, Bell(), 1.0, lambda _: None)
+        await trio.sleep(10)
+        nursery.cancel_scope.cancel()
+    assert book.looks == []

@@ -1,66 +1,163 @@
-"""How often a server looks for dead ones, and what it says of their runs."""
+"""The loop that ends what dead servers left behind, in virtual time, and what the log says of it."""
 
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
+import attrs
 import pytest
 import trio
 import trio.testing
 
+from owlrunner.errors import DatabaseUnavailable
 from owlrunner.job_run import RunStatus
-from owlrunner.runtime import recovery
+from owlrunner.runtime.recovery import SHOWN_IDS, keep_recovering, recover_at_start
+from owlrunner.storage import job_runs, notifications, servers
 from owlrunner.storage.job_runs import Recovered
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Bell
-from tests.runtime.away import Away
 
 
-async def test_dead_servers_are_looked_for_at_each_interval_and_ring(autojump_clock: trio.testing.MockClock) -> None:
-    """While the database is away too, and workers are told each time, as runs may have gone back to pending all the same."""
-    looks: list[float] = []
-    bell = Bell()
-    with trio.move_on_after(200.0):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(
-                recovery.keep_recovering,
-                Away(),
-                bell,
-                60.0,
-                lambda: looks.append(trio.current_time()),
-                lambda _: pytest.fail("no round was finished"),
-            )
-            await trio.sleep(10.0)
-            bell.ring()
-    assert looks == [0.0, 10.0, 70.0, 130.0, 190.0]
+def recovered(number: int, status: RunStatus = RunStatus.FAILED, job_type: str = "work") -> Recovered:
+    """A run that was taken from a dead server."""
+    return Recovered(UUID(int=number), job_type, status)
 
 
-async def test_a_finished_round_is_told(db: Database, nursery: trio.Nursery) -> None:
-    """With the seconds until the next, and nobody is told of runs that went back where there were none."""
-    told: list[float] = []
-    finished = trio.Event()
+class Session:
+    """Stands for a session."""
 
-    def on_round(seconds: float) -> None:
-        told.append(seconds)
-        finished.set()
-
-    def on_requeued() -> None:
-        pytest.fail("nothing went back")
-
-    nursery.start_soon(recovery.keep_recovering, db, Bell(), 3600.0, on_requeued, on_round)
-    with trio.fail_after(20):
-        await finished.wait()
-    assert told == [3600.0]
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """Hold together."""
+        yield
 
 
-@pytest.mark.parametrize(("count", "more"), [(1, ""), (3, ""), (4, " and 1 more"), (1000, " and 997 more")])
-def test_three_of_the_recovered_runs_are_named(caplog: pytest.LogCaptureFixture, count: int, more: str) -> None:
-    """However many a dead server left, one line for each job type and state says how many, and names a few."""
-    ids = [UUID(int=number) for number in range(count)]
-    other = UUID(int=5000)
-    recovery._tell(
-        ["a"], [Recovered(one, "sync", RunStatus.FAILED) for one in ids] + [Recovered(other, "sync", RunStatus.PENDING)]
-    )
+@attrs.define(eq=False)
+class Book(Database):
+    """Stands for the database: what dead servers hold, step by step."""
+
+    left: list[list[Recovered]] = attrs.field(factory=list)
+    waited: list[list[Recovered]] = attrs.field(factory=list)
+    orphaned: list[Recovered] = attrs.field(factory=list)
+    looks: list[float] = attrs.field(factory=list)
+    away: int = 0
+    forgot: int = 0
+    released: int = 0
+
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[Any]:
+        """Reach it."""
+        if self.away:
+            self.away -= 1
+            raise DatabaseUnavailable("away")
+        yield Session()
+
+    async def anything_stale(self, _: Any) -> bool:
+        """Tell whether there is anything."""
+        self.looks.append(trio.current_time())
+        return bool(self.left)
+
+    async def bury_expired(self, _: Any) -> list[str]:
+        """Name the dead."""
+        return ["barn"] if self.left else []
+
+    async def fail_stale(self, _: Any, __: int) -> list[Recovered]:
+        """End some of their runs."""
+        return self.left.pop(0) if self.left else []
+
+    async def fail_waiting(self, _: Any, __: UUID, after: float, ___: int) -> list[Recovered]:
+        """End some that nobody could have run."""
+        assert after == 60.0
+        return self.waited.pop(0) if self.waited else []
+
+    async def cancel_orphaned(self, _: Any) -> list[Recovered]:
+        """Cancel those of deleted projects."""
+        found, self.orphaned = self.orphaned, []
+        return found
+
+    async def forget_old(self, _: Any) -> None:
+        """Forget the dead."""
+        self.forgot += 1
+
+    async def release_of_dead(self, _: Any) -> None:
+        """Give back what they were sending."""
+        self.released += 1
+
+    async def strand(self, _: Any, __: float) -> list[Any]:
+        """Tell what nobody can execute."""
+        return []
+
+
+@pytest.fixture
+def book(monkeypatch: pytest.MonkeyPatch) -> Book:
+    """In the place of the database."""
+    book = Book()
+    for module, names in (
+        (servers, ("anything_stale", "bury_expired", "forget_old")),
+        (job_runs, ("fail_stale", "fail_waiting", "cancel_orphaned", "strand")),
+        (notifications, ("release_of_dead",)),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, getattr(book, name))
+    return book
+
+
+async def test_what_was_left_behind_is_told(book: Book, caplog: pytest.LogCaptureFixture) -> None:
+    """By job type and end, with a few ids and how many more there are, until nothing is left; then old servers are forgotten."""
+    many = [recovered(number) for number in range(SHOWN_IDS + 2)]
+    book.left = [[*many, recovered(50, RunStatus.PENDING)], [recovered(51, job_type="other")]]
+    book.waited = [[recovered(60)], [recovered(61)]]
+    await recover_at_start(book, UUID(int=9), 60.0)
+    shown = ", ".join(str(one.id) for one in many[:SHOWN_IDS])
     assert caplog.messages == [
-        "server a is dead: its lease ran out",
-        f"recovered {count} runs of sync, now failed: {', '.join(map(str, ids[:3]))}{more}",
-        f"recovered 1 runs of sync, now pending: {other}",
+        "server barn is dead: its lease ran out",
+        f"recovered {SHOWN_IDS + 2} runs of work, now failed: {shown} and 2 more",
+        f"recovered 1 runs of work, now pending: {UUID(int=50)}",
+        "server barn is dead: its lease ran out",
+        f"recovered 1 runs of other, now failed: {UUID(int=51)}",
+        f"recovered 1 runs of work, now failed: {UUID(int=60)}",
+        f"recovered 1 runs of work, now failed: {UUID(int=61)}",
+    ]
+    assert (book.forgot, book.released) == (1, 1)
+
+
+async def test_all_ids_are_shown_where_they_are_few(book: Book, caplog: pytest.LogCaptureFixture) -> None:
+    """As many as are shown leave nothing to be counted."""
+    book.left = [[recovered(number) for number in range(SHOWN_IDS)]]
+    await recover_at_start(book, UUID(int=9), 60.0)
+    assert caplog.messages[-1].endswith(str(UUID(int=SHOWN_IDS - 1)))
+
+
+async def test_when_it_looks_and_whom_it_rings(
+    book: Book, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In every interval and at each ring; the worker is rung for runs that went back, and where that is not known."""
+    bell = Bell()
+    rung: list[float] = []
+    rounds: list[float] = []
+    async with trio.open_nursery() as nursery:
+        start = trio.current_time()
+        nursery.start_soon(
+            keep_recovering, book, bell, 10.0, lambda: rung.append(trio.current_time() - start), rounds.append
+        )
+        await trio.sleep(11)
+        book.left = [[recovered(1)]]
+        bell.ring()
+        await trio.sleep(1)
+        book.left = [[recovered(2, RunStatus.PENDING)], [recovered(3)]]
+        bell.ring()
+        await trio.sleep(1)
+        book.away = 1
+        bell.ring()
+        await trio.sleep(1)
+        book.orphaned = [recovered(4, RunStatus.CANCELLED)]
+        await trio.sleep(10)
+        nursery.cancel_scope.cancel()
+    assert [round(at - start) for at in book.looks] == [0, 10, 11, 12, 23]
+    assert rung == pytest.approx([12, 13])
+    assert rounds == [10.0] * 5
+    assert caplog.messages[-2:] == [
+        "cannot look for dead servers: away",
+        f"recovered 1 runs of work, now cancelled: {UUID(int=4)}",
     ]

@@ -1,70 +1,231 @@
-"""When the loop of schedules looks, and how long it leaves a schedule alone that could not be decided; in virtual time."""
+"""The loop that fires schedules, in virtual time; what is due is told by a test, and decisions are noted."""
 
-import math
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
+import attrs
 import pytest
 import trio
 import trio.testing
 
-from owlrunner.runtime.scheduler import LONGEST_SLEEP, OUTAGE_DELAY, TROUBLE_DELAY, Scheduler
+import owlrunner
+from owlrunner.cron import Cron
+from owlrunner.errors import DatabaseUnavailable, StatementFailed
+from owlrunner.runtime.scheduler import LONGEST_SLEEP, OUTAGE_DELAY, SOON, TROUBLE_DELAY, Scheduler
+from owlrunner.schedule import Schedule
+from owlrunner.storage import schedules
+from owlrunner.storage.postgres import Database, Session
+from owlrunner.storage.schedules import Seen
 from owlrunner.storage.wakeups import Bell
-from tests.runtime.away import Away
+from tests.test_execution import never_looks
+
+THEN = datetime(2026, 1, 1, 0, 30, tzinfo=UTC)
+WORK = owlrunner.job_type(scope="system", name="work")(never_looks)
 
 
-async def test_the_loop_looks_when_something_is_due_and_when_it_is_woken(
-    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+def seen(name: str, **values: Any) -> Seen:
+    """What a look tells of a schedule of which nothing is due."""
+    return Seen(THEN, name, THEN, THEN, None, False)._replace(**values)
+
+
+@attrs.define(eq=False)
+class Book(Database):
+    """Stands for the database: what a look tells, what becomes of a decision, and which ones were tried."""
+
+    tells: list[Seen] = attrs.field(factory=list)
+    becomes: Callable[[str], bool] = lambda _: True
+    """Whether this server got to decide for a schedule; raises what goes wrong."""
+    looks: list[float] = attrs.field(factory=list)
+    tried: list[tuple[str, str]] = attrs.field(factory=list)
+    away: int = 0
+
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[Any]:
+        """Reach it."""
+        yield None
+
+    async def look(self, _: Any, known: dict[str, str]) -> list[Seen]:
+        """Tell."""
+        self.looks.append(trio.current_time())
+        if self.away:
+            self.away -= 1
+            raise DatabaseUnavailable("away")
+        return [one for one in self.tells if one.name in known]
+
+    async def decide_due(self, _: Session, deployed: Any) -> bool:
+        """Decide what is due."""
+        self.tried.append(("due", deployed.schedule.name))
+        return self.becomes(deployed.schedule.name)
+
+    async def start_queued(self, _: Session, deployed: Any) -> bool:
+        """Start what waits."""
+        self.tried.append(("queued", deployed.schedule.name))
+        return self.becomes(deployed.schedule.name)
+
+
+@pytest.fixture
+def book(monkeypatch: pytest.MonkeyPatch) -> Book:
+    """In the place of the database."""
+    book = Book()
+    monkeypatch.setattr(schedules, "look", book.look)
+    monkeypatch.setattr("owlrunner.runtime.scheduler.decide_due", book.decide_due)
+    monkeypatch.setattr("owlrunner.runtime.scheduler.start_queued", book.start_queued)
+
+    async def sync(_: Any, wanted: list[Schedule], *__: Any, **___: Any) -> Any:
+        return SimpleNamespace(removed=[], kept=[], fingerprints={one.name: "f" for one in wanted})
+
+    monkeypatch.setattr(schedules, "sync", sync)
+    return book
+
+
+async def scheduler_of(book: Book, *names: str, **options: Any) -> Scheduler:
+    """A scheduler that knows these schedules, hourly ones."""
+    about: dict[str, Any] = {"bell": Bell(), "on_triggered": lambda: None} | options
+    scheduler = Scheduler(book, job_types={"work": WORK}, **about)
+    await scheduler.replace([Schedule(name, "work", Cron.parse("0 * * * *")) for name in names], owns_file=True)
+    return scheduler
+
+
+DUE = {"decided_until": THEN - timedelta(hours=1)}
+"""The fire time of midnight has not been decided."""
+
+
+async def test_when_it_looks_again(book: Book, autojump_clock: trio.testing.MockClock) -> None:
+    """At the next fire time, at a ring, soon while a fire waits or somebody else decides, and now and then."""
+    bell = Bell()
+    rounds: list[float] = []
+    joined: list[float] = []
+
+    async def join() -> None:
+        joined.append(trio.current_time())
+
+    scheduler = await scheduler_of(book, "a", bell=bell, on_round=rounds.append, joined=join)
+    book.tells = [seen("a")]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scheduler.run)
+        await trio.testing.wait_all_tasks_blocked()
+        start = trio.current_time()
+        await trio.sleep(LONGEST_SLEEP + 1)
+        book.tells = [seen("a", now=THEN.replace(minute=59, second=55), decided_until=THEN.replace(minute=59))]
+        bell.ring()
+        await trio.sleep(6)
+        book.tells = [seen("a", first_queued=THEN)]
+        bell.ring()
+        await trio.sleep(0.5)
+        book.becomes = lambda _: False
+        book.tells = [seen("a", **DUE)]
+        await trio.sleep(1)
+        book.away = 1
+        await trio.sleep(2)
+        nursery.cancel_scope.cancel()
+    assert [round(at - start, 1) for at in book.looks] == [0, 30, 31, 36, 37, 38, 39, 40]
+    assert rounds == [LONGEST_SLEEP, LONGEST_SLEEP, 5.0, 5.0, SOON, SOON, SOON]
+    assert joined == book.looks
+    assert OUTAGE_DELAY == SOON
+
+
+async def test_what_is_due_is_decided(book: Book, autojump_clock: trio.testing.MockClock) -> None:
+    """What waits and can start goes first, the longest waiting before the others; then what is due; and the worker is rung."""
+    rung: list[None] = []
+    scheduler = await scheduler_of(book, "a", "b", "c", "d", on_triggered=lambda: rung.append(None))
+    book.tells = [
+        seen("a", **DUE),
+        seen("b", first_queued=THEN, startable=True),
+        seen("c", first_queued=THEN - timedelta(hours=2), startable=True, **DUE),
+        seen("d", first_queued=THEN, startable=False),
+    ]
+    assert await scheduler.look() == SOON
+    assert book.tried == [("queued", "c"), ("queued", "b"), ("due", "a"), ("due", "c")]
+    assert len(rung) == 4
+
+
+async def test_nothing_to_look_at(book: Book, autojump_clock: trio.testing.MockClock) -> None:
+    """Without schedules there is no next time; with one that fires at the next hour that is it."""
+    scheduler = await scheduler_of(book, "a")
+    assert await scheduler.look() == float("inf")
+    book.tells = [seen("a")]
+    assert await scheduler.look() == 30 * 60
+    assert book.tried == []
+
+
+async def test_one_that_fails_is_left_alone_for_a_while(
+    book: Book, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It sleeps until the next look is due, though never for longer than it may, and tells for how long."""
-    sleeps = iter([5.0, math.inf, 20.0, 7.0, 100.0])
-    bell, looks, told = Bell(), list[float](), list[float]()
-    scheduler = Scheduler(Away(), job_types={}, bell=bell, on_triggered=lambda: None, on_round=told.append)
+    """It is tried again after ten seconds, behind the others, and is one like them when that went well."""
+    wrong: Exception | None = StatementFailed("refused", transient=False)
 
-    async def look() -> float:
-        looks.append(trio.current_time())
-        return next(sleeps)
+    def becomes(name: str) -> bool:
+        if name == "a" and wrong is not None:
+            raise wrong
+        return True
 
-    monkeypatch.setattr(scheduler, "look", look)
-    with trio.move_on_after(5.0 + LONGEST_SLEEP + 1.0 + 7.0 + LONGEST_SLEEP - 1.0):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(scheduler.run)
-            await trio.sleep(5.0 + LONGEST_SLEEP + 1.0)
-            bell.ring()
-    assert looks == [0.0, 5.0, 5.0 + LONGEST_SLEEP, 5.0 + LONGEST_SLEEP + 1.0, 5.0 + LONGEST_SLEEP + 8.0]
-    assert told == [5.0, LONGEST_SLEEP, 20.0, 7.0, LONGEST_SLEEP]
+    book.becomes = becomes
+    scheduler = await scheduler_of(book, "a", "b")
+    book.tells = [seen("a", **DUE), seen("b", **DUE)]
+    assert await scheduler.look() == TROUBLE_DELAY
+    assert book.tried == [("due", "a"), ("due", "b")]
+    await trio.sleep(4)
+    assert await scheduler.look() == TROUBLE_DELAY - 4
+    assert book.tried[2:] == [("due", "b")]
+    await trio.sleep(6)
+    wrong = ZeroDivisionError()
+    assert await scheduler.look() == TROUBLE_DELAY
+    assert book.tried[3:] == [("due", "b"), ("due", "a")]
+    wrong = None
+    await trio.sleep(TROUBLE_DELAY)
+    assert await scheduler.look() == 30 * 60
+    assert book.tried[5:] == [("due", "b"), ("due", "a")]
+    assert await scheduler.look() == 30 * 60
+    assert book.tried[7:] == [("due", "a"), ("due", "b")]
+    assert caplog.messages == [
+        "schedule a cannot be decided, the others go on: refused",
+        "schedule a cannot be decided, the others go on",
+    ]
 
 
-async def test_while_the_database_is_away_it_is_asked_each_second(
-    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+async def test_an_outage_is_no_schedules_fault(book: Book, autojump_clock: trio.testing.MockClock) -> None:
+    """It ends the look for all of them, and whoever looks waits for the database."""
+
+    def becomes(_: str) -> bool:
+        raise DatabaseUnavailable("away")
+
+    book.becomes = becomes
+    scheduler = await scheduler_of(book, "a", "b")
+    book.tells = [seen("a", **DUE), seen("b", **DUE)]
+    with pytest.raises(DatabaseUnavailable):
+        await scheduler.look()
+    assert book.tried == [("due", "a")]
+
+
+@pytest.mark.parametrize(
+    ("source", "is_ours", "reason"),
+    [
+        ("file", True, "it is not in the file of schedules any more"),
+        ("default", True, "it is not in the defaults of this server's job types any more"),
+        ("file", False, "no server has looked at it for a week"),
+    ],
+)
+async def test_a_schedule_that_goes_says_why(
+    book: Book,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    source: str,
+    is_ours: bool,
+    reason: str,
 ) -> None:
-    """An outage ends no loop, counts as no round, and is not met with a flood of tries."""
-    db = Away()
-    scheduler = Scheduler(
-        db, job_types={}, bell=Bell(), on_triggered=lambda: None, on_round=lambda _: pytest.fail("no round")
-    )
-    with trio.move_on_after(OUTAGE_DELAY * 9.5):
-        await scheduler.run()
-    assert db.tries == 10
-    assert set(caplog.messages) == {"cannot look at schedules: away"}
+    """In the log stand its name, its job type, and whose it was."""
+    gone = SimpleNamespace(name="night", job_type="work", source=source, is_ours=is_ours)
+    asked: list[bool] = []
 
+    async def sync(*_: Any, owns_file: bool) -> Any:
+        asked.append(owns_file)
+        return SimpleNamespace(removed=[gone], kept=[], fingerprints={})
 
-async def test_a_schedule_that_could_not_be_decided_is_left_alone_for_a_while(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    """It is tried again when the delay is over and not before, and what is told is when that will be."""
-    scheduler = Scheduler(Away(), job_types={}, bell=Bell(), on_triggered=lambda: None)
-    tries: list[float] = []
-
-    async def broken_once() -> float:
-        tries.append(trio.current_time())
-        if len(tries) == 1:
-            raise ValueError("no such time")
-        return 42.0
-
-    await trio.sleep(1000.0)
-    assert await scheduler._guarded("a", broken_once) == TROUBLE_DELAY
-    await trio.sleep(TROUBLE_DELAY - 0.5)
-    assert await scheduler._guarded("a", broken_once) == 0.5
-    await trio.sleep(0.5)
-    assert await scheduler._guarded("a", broken_once) == 42.0
-    assert await scheduler._guarded("a", broken_once) == 42.0
-    assert tries == [1000.0] + [1000.0 + TROUBLE_DELAY] * 2
+    monkeypatch.setattr(schedules, "sync", sync)
+    scheduler = Scheduler(book, job_types={}, bell=Bell(), on_triggered=lambda: None)
+    await scheduler.replace([], owns_file=False)
+    assert caplog.messages == [f"schedule night (work) was removed: {reason}"]
+    assert asked == [False]

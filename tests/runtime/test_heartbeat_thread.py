@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -12,14 +11,11 @@ from uuid import UUID
 import attrs
 import pytest
 
-from owlrunner.context import JobContext
 from owlrunner.errors import DatabaseUnavailable
 from owlrunner.runtime import heartbeat
-from owlrunner.runtime.execution import execute
 from owlrunner.runtime.heartbeat import LOOK_INTERVAL, STALLED_EXIT_CODE, _Beat
-from owlrunner.runtime.stalls import STALL_WORTH_TELLING, Stall
+from owlrunner.runtime.stalls import STALL_WORTH_TELLING
 from owlrunner.storage.servers import BlockingHeartbeat, Registration
-from tests.test_execution import make_attempt
 
 LEASE = 60.0
 REGISTRATION = Registration(
@@ -186,26 +182,3 @@ def test_a_moment_is_not_worth_telling(machine: Machine, caplog: pytest.LogCaptu
     machine.loop_lives = lambda now: now % STALL_WORTH_TELLING == 0
     run(machine)
     assert caplog.records == []
-
-
-async def test_who_blocks_is_named() -> None:
-    """By job type, run and the line that is executing, in the server's log and in the run's."""
-    told: list[str] = []
-
-    async def block(ctx: JobContext) -> None:
-        stall = Stall(time.monotonic() - 3)
-        stall.tell(sys._getframe())
-        told.extend(line.message for line in ctx.take_log_lines())
-        stall.over()
-
-    attempt = make_attempt(block)
-    await execute(attempt, None)
-    (line,) = told
-    assert line.startswith(f"job type work (run {attempt.ctx.run_id}) has been blocking the event loop for 3.0 s at ")
-    assert f"{__file__}:" in line
-
-
-def test_where_nobody_is_seen_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    """The thread of the event loop may be gone by the time somebody looks."""
-    Stall(time.monotonic() - 3).tell(None)
-    assert "something has been blocking the event loop for 3.0 s at an unknown place" in caplog.text
