@@ -104,8 +104,9 @@ async def _claim(
 
 async def next_due(session: Session, job_types: Sequence[str]) -> float | None:
     """Seconds until the next pending run of these types is due, or None when there is none."""
-    row = await session.row("job_runs/next_due", {"job_types": job_types})
-    return row[0] if row is not None else None
+    seconds: float | None
+    ((seconds,),) = await session.rows("job_runs/next_due", {"job_types": job_types})
+    return seconds
 
 
 async def finish(

@@ -94,7 +94,7 @@ class TrioConnection(AsyncConnection[Any]):
         self.watch: Watch | None = None
         """Knows whether the server is at work on a statement that has not been answered."""
         self.gave_up_waiting = False
-        """Whether it was closed because an answer did not come in time."""
+        """Whether it was closed because an answer did not come within ``answer_within``."""
 
     @classmethod
     async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
@@ -179,7 +179,6 @@ class TrioConnection(AsyncConnection[Any]):
                     doubts, pause = doubts + 1, watch.interval
         except StopIteration as end:
             return cast(RV, end.value)
-        self.gave_up_waiting = True
         self.hang_up()
         await watch.end()
         raise psycopg.OperationalError("the answer was lost: the server is not executing the statement any more")

@@ -52,7 +52,8 @@ async def open_embedded(data_dir: Path) -> AsyncIterator[str]:
         try:
             yield await trio.to_thread.run_sync(cluster.ensure_running, limiter=_working)
         finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + STOP_PATIENCE + 5):
+            # Not for ever: pg_ctl has a limit of its own.
+            with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(cluster.stop_if_last, users, limiter=_working)
 
 
@@ -94,7 +95,6 @@ class Cluster:
         """Create the data directory, complete or not at all: a half-made one would be taken for a whole one."""
         making = self.root / "pgdata.new"
         shutil.rmtree(making, ignore_errors=True)
-        self._mkdir(making)
         made = self._run(
             "initdb",
             "-D",

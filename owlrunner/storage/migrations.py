@@ -171,18 +171,16 @@ def _refuse_unsuitable(connection: TrioConnection) -> None:
 
 async def _apply_patiently(session: Session, migration: Migration, wanted: list[Migration]) -> bool:
     """Apply a migration, again as long as a lock is in the way; False where it has been applied already."""
-    for attempt in range(1, LOCK_TRIES + 1):
+    for failures in range(1, LOCK_TRIES):
         try:
             return await _apply(session, migration, wanted)
         except StatementFailed as error:
-            if not _was_in_the_way(error) or attempt == LOCK_TRIES:
+            if not _was_in_the_way(error):
                 raise
-            if attempt == 1:
-                logger.warning(
-                    "migration %s waits for a lock that somebody else holds, and is tried again", migration.file
-                )
+        if failures == 1:
+            logger.warning("migration %s waits for a lock that somebody else holds, and is tried again", migration.file)
         await trio.sleep(LOCK_PAUSE)
-    raise AssertionError  # pragma: no cover - the last try returns or raises
+    return await _apply(session, migration, wanted)
 
 
 def _was_in_the_way(error: StatementFailed) -> bool:

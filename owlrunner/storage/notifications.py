@@ -74,8 +74,9 @@ async def settle(
 
 async def next_due(session: Session, notifiers: list[str]) -> float | None:
     """Seconds until the next one for these notifiers is due, or None when there is none."""
-    row = await session.row("notifications/next_due", {"notifiers": notifiers})
-    return row[0] if row is not None else None
+    seconds: float | None
+    ((seconds,),) = await session.rows("notifications/next_due", {"notifiers": notifiers})
+    return seconds
 
 
 async def release(session: Session, server_id: UUID) -> None:

@@ -168,8 +168,8 @@ async def list_servers(db: Speaks, limit: int) -> list[KnownServer]:
 
 async def anybody_for(db: Speaks, job_type: str | None) -> tuple[bool, bool]:
     """Whether any server is alive, and whether a living one offers the job type."""
-    row = await db.row("servers/anybody_for", {"job_type": job_type})
-    return (row[0], row[1]) if row is not None else (False, False)
+    ((alive, offered),) = await db.rows("servers/anybody_for", {"job_type": job_type})
+    return alive, offered
 
 
 async def list_notifications(

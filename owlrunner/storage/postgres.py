@@ -29,7 +29,7 @@ ANSWER_TIMEOUT = 10.0
 SERVER_SHARE = 0.8
 """Of that, how much the server takes before it ends a statement itself: an answer that says "undone" is better than none."""
 RETRY_DELAYS = (0.01, 0.1)
-"""Seconds before a statement that was undone, or whose effect is the same twice, is tried again."""
+"""Seconds before a statement that was undone, or that only reads, is tried again."""
 _UNSENDABLE = (UnicodeError, OverflowError, RecursionError, TypeError, ValueError)
 """What psycopg lets through when a parameter cannot be turned into what is sent."""
 _WRITES = re.compile(
@@ -250,29 +250,26 @@ class Database:
         """What each transaction begins with; None where the session keeps its settings."""
         return self._settings.statement(for_transaction=True) if self._pooled else None
 
-    async def rows(
-        self, name: str, params: Params | None = None, *, plan_anew: bool = False, idempotent: bool = False
-    ) -> list[tuple[Any, ...]]:
+    async def rows(self, name: str, params: Params | None = None, *, plan_anew: bool = False) -> list[tuple[Any, ...]]:
         """Run one query on a borrowed connection, again where that is safe.
 
         A statement that was undone for no fault of its data is tried again. One whose effect is not known is tried
-        again when it only reads, or when the caller says that it is ``idempotent``: a second time changes nothing and
-        is answered like the first.
+        again when it only reads.
         """
         for delay in RETRY_DELAYS:
             try:
                 async with self.session() as session:
                     return await session.rows(name, params, plan_anew=plan_anew)
             except DatabaseTrouble as trouble:
-                if not _may_be_repeated(trouble, idempotent=idempotent or name in _READ_ONLY):
+                if not _may_be_repeated(trouble, only_reads=name in _READ_ONLY):
                     raise
             await trio.sleep(delay)
         async with self.session() as session:
             return await session.rows(name, params, plan_anew=plan_anew)
 
-    async def row(self, name: str, params: Params | None = None, *, idempotent: bool = False) -> tuple[Any, ...] | None:
+    async def row(self, name: str, params: Params | None = None) -> tuple[Any, ...] | None:
         """Run one query as ``rows`` does and return its first row, or None."""
-        rows = await self.rows(name, params, idempotent=idempotent)
+        rows = await self.rows(name, params)
         return rows[0] if rows else None
 
     def _take_idle(self) -> TrioConnection | None:
@@ -289,8 +286,8 @@ class Database:
             self._idle.pop().hang_up()
 
 
-def _may_be_repeated(trouble: DatabaseTrouble, *, idempotent: bool) -> bool:
+def _may_be_repeated(trouble: DatabaseTrouble, *, only_reads: bool) -> bool:
     """Return whether to try a statement again at once. An outage is waited for by the caller, not here."""
     if isinstance(trouble, DatabaseUnavailable):
-        return trouble.unknown and idempotent
+        return trouble.unknown and only_reads
     return isinstance(trouble, StatementFailed) and trouble.transient

@@ -69,13 +69,14 @@ class _BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
 
     answer_within = 10.0
 
-    def wait(self, gen: Generator[Any, Any, RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        """Drive one of psycopg's protocol generators, as its own ``wait`` does, for ``answer_within`` seconds at most."""
+    def wait(self, gen: Generator[Any, Any, RV], interval: float = 0.1, timeout: float | None = None) -> RV:  # noqa: ARG002
+        """Drive one of psycopg's protocol generators, as its own ``wait`` does, for ``answer_within`` seconds at most.
+
+        ``timeout`` is for notifications, which nobody waits for here.
+        """
         try:
-            return super().wait(gen, interval, self.answer_within if timeout is None else timeout)
+            return super().wait(gen, interval, self.answer_within)
         except psycopg.errors._WaitTimeout:  # noqa: SLF001 - psycopg's own signal
-            if timeout is not None:
-                raise
             self.pgconn.finish()
             raise psycopg.OperationalError(f"no answer within {self.answer_within:g} seconds") from None
 
