@@ -30,7 +30,7 @@ class Flaky(Database):
         self._late: Callable[[], Coroutine[Any, Any, Any]] | None = None
         self.asked: list[str] = []
 
-    async def row(self, name: str, params: Params | None = None, *, idempotent: bool = False) -> tuple[Any, ...] | None:
+    async def row(self, name: str, params: Params | None = None) -> tuple[Any, ...] | None:
         """Ask the real database."""
         self.asked.append(name)
         if name == self._name and self.asked.count(name) == 1:
@@ -39,7 +39,7 @@ class Flaky(Database):
             elif self._effect == "late":
                 self._late = lambda: self._real.row(name, params)
             raise self._error
-        answer = await self._real.row(name, params, idempotent=idempotent)
+        answer = await self._real.row(name, params)
         if self._late is not None:
             late, self._late = self._late, None
             await late()
