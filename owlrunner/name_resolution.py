@@ -25,7 +25,7 @@ Addresses: TypeAlias = list[tuple[Any, ...]]
 Question: TypeAlias = tuple[Any, ...]
 """What it is asked: its arguments."""
 
-STALE_AFTER = 1.0
+STALE_AFTER = 0.5
 """Seconds without an answer after which the last one counts."""
 RETRY_AFTER = 5.0
 """Seconds without an answer after which a second lookup is started; a third after twice as many more, and so on."""
