@@ -16,8 +16,10 @@ class Relay:
         self._server = conninfo_to_dict(server)
         self._silent = trio.Event()
         self._unanswered: bytes | None = None
+        self._instead: tuple[bytes, bytes] = (b"", b"")
         self.conninfo = ""
         self.accepted = 0
+        self.open = 0
 
     def silence(self) -> None:
         """Swallow everything on the connections that are open now."""
@@ -27,6 +29,10 @@ class Relay:
     def lose_answer_to(self, text: bytes) -> None:
         """Deliver the next statement that has this text, and nothing that comes back on its connection from then on."""
         self._unanswered = text
+
+    def put_for(self, text: bytes, other: bytes) -> None:
+        """Put another text in the place of one that the server sends."""
+        self._instead = text, other
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Serve on a port of the loopback address."""
@@ -40,6 +46,7 @@ class Relay:
 
     async def _serve(self, client: trio.SocketStream) -> None:
         self.accepted += 1
+        self.open += 1
         silent = self._silent
         async with await self._connect() as server, client:
             with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
@@ -47,6 +54,7 @@ class Relay:
                     deaf = trio.Event()
                     nursery.start_soon(self._pump, client, server, (silent,), nursery.cancel_scope, deaf)
                     nursery.start_soon(self._pump, server, client, (silent, deaf), nursery.cancel_scope)
+        self.open -= 1
 
     async def _connect(self) -> trio.SocketStream:
         host, port = str(self._server["host"]), self._server.get("port", 5432)
@@ -70,7 +78,7 @@ class Relay:
                 if deaf is not None and self._unanswered is not None and self._unanswered in data:
                     self._unanswered = None
                     deaf.set()
-                await sink.send_all(data)
+                await sink.send_all(data if deaf is not None else data.replace(*self._instead))
         if not any(silence.is_set() for silence in silences):
             ending.cancel()
 

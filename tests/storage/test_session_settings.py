@@ -1,5 +1,7 @@
 """Sessions are ours: what a role, a database or the environment says about them does not change what statements mean."""
 
+from typing import Any
+
 import psycopg
 import pytest
 from psycopg import sql
@@ -120,3 +122,53 @@ async def test_the_environment_does_not_decide(hostile_url: str, monkeypatch: py
             " current_setting('transaction_isolation')"
         )
         assert await cursor.fetchall() == [("UTF8", "ISO, YMD", "UTC", "read committed")]
+
+
+async def test_an_unknown_encoding_in_the_environment_keeps_nobody_out(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What PGCLIENTENCODING says is not asked for when logging in either, where PostgreSQL would refuse it."""
+    monkeypatch.setenv("PGCLIENTENCODING", "nonsense")
+    async with Database(database_url) as db:
+        assert await db.rows("migrations/exists") == [(True,)]
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ({}, "auto"),
+        ({"plan_once": False}, "auto"),
+        ({"plan_once": True}, "force_generic_plan"),
+        ({"plan_once": True, "prepare": False}, "auto"),
+    ],
+)
+async def test_a_pool_plans_once_where_it_is_told_to(database_url: str, options: dict[str, Any], shown: str) -> None:
+    """Its plans know the parameters unless it is for queries that have just one way, and has sessions of its own."""
+    async with Database(database_url, **options) as db, db.session() as session:
+        cursor = await session.connection.execute("select current_setting('plan_cache_mode')")
+        assert await cursor.fetchall() == [(shown,)]
+
+
+async def test_sessions_say_what_they_are_for(database_url: str) -> None:
+    """A pool's sessions have the pool's name in pg_stat_activity, and one outside of it has its own, where it is given one."""
+    async with (
+        Database(database_url, name="api") as db,
+        db.session() as session,
+        db.dedicated("listen") as named,
+        db.dedicated() as unnamed,
+    ):
+        for connection, shown in (
+            (session.connection, "owlrunner api"),
+            (named, "owlrunner listen"),
+            (unnamed, "owlrunner api"),
+        ):
+            cursor = await connection.execute("select current_setting('application_name')")
+            assert await cursor.fetchall() == [(shown,)]
+
+
+async def test_only_our_own_queries_go_by_indexes_alone(db: Database) -> None:
+    """Where a connection outside of the pool asks for nothing else, PostgreSQL's planner does as it likes there."""
+    async with db.session() as session, db.dedicated() as dedicated:
+        for connection, shown in ((session.connection, "off"), (dedicated, "on")):
+            cursor = await connection.execute("select current_setting('enable_seqscan')")
+            assert await cursor.fetchall() == [(shown,)]

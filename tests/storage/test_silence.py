@@ -7,10 +7,14 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 import trio
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from owlrunner.errors import DatabaseUnavailable, StatementFailed
+from owlrunner.storage import connection as connections
 from owlrunner.storage.postgres import Database
 from tests.relay import Relay, relayed
+
+PATIENCE = 20.0
 
 
 @pytest.fixture
@@ -147,3 +151,49 @@ async def test_the_conninfo_decides_about_vanished_peers(database_url: str) -> N
     async with Database(psycopg.conninfo.make_conninfo(database_url, keepalives_idle=77)) as db, db.dedicated() as one:
         options = {option.keyword: option.val for option in one.pgconn.info}
         assert options[b"keepalives_idle"] == b"77"
+
+
+async def test_a_cancelled_statement_of_a_silent_connection_is_not_waited_for(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is cancelled waits a moment for the end of the statement in the server, and then closes the connection."""
+    monkeypatch.setattr(connections, "CANCEL_PATIENCE", 0.1)
+    async with Database(relay.conninfo) as db, db.dedicated() as silent:
+        relay.lose_answer_to(b"select 'asked'")
+        with trio.fail_after(PATIENCE), trio.move_on_after(0.1) as scope:
+            await silent.execute("select 'asked'")
+        assert scope.cancelled_caught
+        assert silent.closed
+
+
+@pytest.fixture
+async def standby(database_url: str) -> AsyncIterator[Relay]:
+    """A relay behind which the database says that it is a standby."""
+    async with relayed(database_url) as running:
+        running.put_for(_status("in_hot_standby", "off"), _status("in_hot_standby", "on"))
+        yield running
+
+
+def _status(name: str, value: str) -> bytes:
+    """A message by which PostgreSQL tells a setting."""
+    text = f"{name}\0{value}\0".encode()
+    return b"S" + (len(text) + 4).to_bytes(4, "big") + text
+
+
+async def test_a_standby_is_passed_over(relay: Relay, standby: Relay) -> None:
+    """Of several hosts the first that takes writes is used, and a connection to one that does not is closed."""
+    ports = ",".join(str(conninfo_to_dict(one.conninfo)["port"]) for one in (standby, relay))
+    hosts = {"host": "127.0.0.1,127.0.0.1", "hostaddr": "127.0.0.1,127.0.0.1", "port": ports}
+    async with Database(make_conninfo(relay.conninfo, **hosts)) as db:
+        with trio.fail_after(PATIENCE):
+            assert await db.rows("migrations/exists") == [(True,)]
+            assert (standby.accepted, relay.accepted) == (1, 1)
+            while standby.open:
+                await trio.sleep(0.01)
+
+
+async def test_nothing_but_standbys_is_an_outage(standby: Relay) -> None:
+    """Where no host takes writes, the error says which is a standby."""
+    async with Database(standby.conninfo) as db:
+        with pytest.raises(DatabaseUnavailable, match=r"127\.0\.0\.1 is a standby, which takes no writes"):
+            await db.rows("migrations/exists")
