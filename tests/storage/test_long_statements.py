@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -10,7 +11,7 @@ import trio
 from owlrunner.errors import DatabaseUnavailable
 from owlrunner.storage.connection import TrioConnection
 from owlrunner.storage.long_statements import notice_lost_answers
-from owlrunner.storage.postgres import Database
+from owlrunner.storage.postgres import Database, Session
 from tests.relay import Relay, relayed
 
 AFTER = 0.1
@@ -110,3 +111,41 @@ async def test_where_nobody_can_look_the_answer_is_waited_for(db: Database, monk
             patch.setattr(db, "connect", refuse)
             cursor = await connection.execute("select pg_sleep(1), 'done'")
         assert [row[1] for row in await cursor.fetchall()] == ["done"]
+
+
+async def test_one_doubt_is_none_once_the_statement_was_seen(db: Database) -> None:
+    """Only two looks in a row that find nothing end a statement, however many there are with others in between."""
+
+    class Wavering:
+        interval = 0.01
+        looks = 0
+
+        async def is_working(self) -> bool:
+            self.looks += 1
+            if self.looks == 6:
+                await holder.execute("select pg_advisory_unlock(1)")
+            return self.looks % 2 == 0
+
+        async def end(self) -> None:
+            pytest.fail("the statement was given up")
+
+    async with db.dedicated() as connection, db.dedicated() as holder:
+        await holder.execute("select pg_advisory_lock(1)")
+        connection.watch = Wavering()
+        with trio.fail_after(20):
+            cursor = await connection.execute("select pg_advisory_lock(1), 'done'")
+        assert [row[1] for row in await cursor.fetchall()] == ["done"]
+
+
+@pytest.mark.parametrize(("difference", "is_watched"), [(0, True), (1, False)])
+async def test_a_backend_that_a_pooler_hides_is_not_looked_for(
+    db: Database, monkeypatch: pytest.MonkeyPatch, difference: int, is_watched: bool
+) -> None:
+    """Where the process that executes our statements is not the one that we logged in to, nobody could say what is looked at."""
+
+    async def own(session: Session, _: str) -> tuple[int, datetime]:
+        return session.connection.pgconn.backend_pid + difference, datetime.now(UTC)
+
+    monkeypatch.setattr(Session, "row", own)
+    async with patient(db) as connection:
+        assert (connection.watch is not None) is is_watched
