@@ -123,7 +123,7 @@ RAISING: dict[str, Callable[[owlrunner.JobContext], Any]] = {
     "progress_in_bytes": _progress_in_bytes,
     "progress_in_a_list": _progress_in_a_list,
     "another_attempt": _become_another_attempt,
-} | {f"hostile: {way}": _raising_new(make) for way, make in HOSTILE.items()}
+}
 """Deeds that end their run as failed."""
 
 UNSTORABLE: dict[str, Callable[[owlrunner.JobContext], Any]] = {
@@ -145,13 +145,22 @@ STORED: dict[str, tuple[Callable[[owlrunner.JobContext], Any], object]] = {
 }
 """Deeds that complete, with what is stored of their result."""
 
-DEEDS = RAISING | UNSTORABLE | {name: deed for name, (deed, _) in STORED.items()}
+RAISING_HOSTILE = {f"hostile: {way}": _raising_new(make) for way, make in HOSTILE.items()}
+"""The same, with exceptions that fight back when they are looked at."""
+
+DEEDS = RAISING | RAISING_HOSTILE | UNSTORABLE | {name: deed for name, (deed, _) in STORED.items()}
 
 
 @owlrunner.job_type(scope="system", overlap="allow")
 async def rogue(ctx: owlrunner.JobContext, params: Deed) -> object:
     """Do one of the deeds."""
     return await DEEDS[params.name](ctx)
+
+
+@owlrunner.job_type(scope="system", overlap="allow")
+async def endless(ctx: owlrunner.JobContext) -> None:
+    """Go on beside others."""
+    await trio.sleep_forever()
 
 
 @owlrunner.job_type(scope="system", overlap="allow")

@@ -52,6 +52,17 @@ async def test_whatever_is_raised_fails_its_run_alone(door: Door, serve: Serve, 
     assert run.error
 
 
+async def test_an_exception_that_fights_back_fails_its_run_alone(door: Door, serve: Serve) -> None:
+    """However an exception behaves when somebody looks at it, its run has failed with a sentence, and the next one runs."""
+    await serve()
+    beside = await door.trigger("endless")
+    for deed in rogue_jobs.RAISING_HOSTILE:
+        run_id = await door.trigger("rogue", params={"name": deed})
+        run = await door.until(run_id, lambda run: run.completed_at is not None)
+        assert (run.status, bool(run.error)) == (RunStatus.FAILED, True), deed
+    assert (await door.view(beside)).status is RunStatus.RUNNING
+
+
 @pytest.mark.parametrize("deed", rogue_jobs.UNSTORABLE)
 async def test_what_cannot_be_stored_does_not_undo_the_work(door: Door, serve: Serve, deed: str) -> None:
     """A result that is no JSON, or none that PostgreSQL takes, completes the run and says why it is not there."""
