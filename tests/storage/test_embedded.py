@@ -2,15 +2,18 @@
 
 import importlib.util
 import os
+import pwd
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
+import trio
 
-from owlrunner.errors import ConfigError
-from owlrunner.storage.embedded import open_embedded, prepare_cluster
+from owlrunner.errors import ConfigError, DatabaseUnavailable
+from owlrunner.storage.embedded import Cluster, _let_in, open_embedded, prepare_cluster
 
 USER = """
 import sys, trio
@@ -114,3 +117,94 @@ async def test_without_the_wheel_the_message_says_what_to_do(
     with pytest.raises(ConfigError, match=r"DATABASE_URL.*owlrunner\[embedded\]"):
         async with open_embedded(postgres_folder):
             pass
+
+
+async def test_a_cancelled_user_stops_it_too(postgres_folder: Path) -> None:
+    """The server does not outlive a last user who was cancelled, by Ctrl-C for instance."""
+    with trio.CancelScope() as scope:
+        async with open_embedded(postgres_folder) as url:
+            scope.cancel()
+            await trio.lowlevel.checkpoint()
+    assert scope.cancelled_caught
+    assert not answers(url)
+
+
+def test_why_it_does_not_start_is_told(postgres_folder: Path) -> None:
+    """The end of the server's own log is part of the error, for pg_ctl knows no reasons."""
+    cluster = prepare_cluster(postgres_folder)
+    try:
+        cluster.ensure_running()
+    finally:
+        cluster.stop()
+    with (cluster.data / "postgresql.conf").open("a") as settings:
+        settings.write("no_such_setting = 1\n")
+    with pytest.raises(DatabaseUnavailable, match=r"(?s)did not start in .*unrecognized configuration parameter"):
+        cluster.ensure_running()
+
+
+@pytest.fixture
+def scripted(postgres_folder: Path) -> Callable[[str], Cluster]:
+    """A cluster whose programs are this shell script."""
+
+    def make(script: str, account: str | None = None) -> Cluster:
+        binaries = postgres_folder / "bin"
+        binaries.mkdir()
+        for name in ("initdb", "pg_ctl"):
+            (binaries / name).write_text(f"#!/bin/sh\n{script}\n")
+            (binaries / name).chmod(0o755)
+        return Cluster(postgres_folder, postgres_folder / "pgdata", binaries, account)
+
+    return make
+
+
+def test_why_it_cannot_be_made_is_told(scripted: Callable[[str], Cluster]) -> None:
+    """What initdb says about a failure, on either stream, is part of the error; no half-made folder takes the place of the data."""
+    cluster = scripted("echo told; echo on both >&2; exit 1")
+    with pytest.raises(DatabaseUnavailable, match=r"initdb failed in .*: told\non both"):
+        cluster.ensure_running()
+    assert not cluster.data.exists()
+
+
+@pytest.mark.parametrize(("code", "told"), [(0, []), (1, ["PostgreSQL did not stop: busy"])])
+def test_a_server_that_does_not_stop_is_told_of(
+    scripted: Callable[[str], Cluster], caplog: pytest.LogCaptureFixture, code: int, told: list[str]
+) -> None:
+    """Where pg_ctl could not stop it, the log says so and why."""
+    scripted(f"echo busy >&2; exit {code}").stop()
+    assert [record.getMessage() for record in caplog.records] == told
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may be somebody else")
+def test_it_keeps_nothing_of_roots_rights(
+    scripted: Callable[[str, str], Cluster], postgres_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where root starts it, it belongs to its own account's group alone."""
+    postgres_folder.chmod(0o755)
+    nobody = pwd.getpwnam("nobody")
+    cluster, groups = scripted("id -u; id -G; exit 1", "nobody"), os.getgroups()
+    os.setgroups([0, 1])
+    try:
+        cluster.stop()
+    finally:
+        os.setgroups(groups)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"PostgreSQL did not stop: {nobody.pw_uid}\n{nobody.pw_gid}"
+    ]
+
+
+def test_another_account_may_execute_the_server_and_read_its_files(postgres_folder: Path) -> None:
+    """Where root's umask has closed what was installed, it is opened for reading, no more than needed and for nobody to write."""
+    install, root = postgres_folder / "site" / "install", postgres_folder / "data"
+    program, text, inner = install / "bin" / "postgres", install / "share" / "postgres.bki", install / "share" / "inner"
+    for folder in (program.parent, inner, root):
+        folder.mkdir(parents=True)
+    for file in (program, text):
+        file.touch()
+    for path, mode in ((program, 0o700), (text, 0o600), (inner, 0o700), (install.parent, 0o700)):
+        path.chmod(mode)
+    _let_in(install, root)
+    modes = [path.stat().st_mode & 0o777 for path in (program, text, inner, install.parent)]
+    assert [f"{mode:o}" for mode in modes] == ["705", "604", "705", "701"]
+    text.chmod(0o600)
+    _let_in(install, root)
+    assert text.stat().st_mode & 0o777 == 0o600, "what can be executed is left as it is"
