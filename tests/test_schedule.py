@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+import attrs
 import pytest
 
 from owlrunner.cron import Cron
 from owlrunner.schedule import ON_TIME, MissedPolicy, Schedule, due_fires
+from owlrunner.storage.schedules import params_json
 
 NOON = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
 HOURLY = Schedule("hourly", "work", Cron.parse("0 * * * *"))
@@ -67,3 +69,10 @@ def test_what_servers_were_watching_was_not_missed(missed: MissedPolicy) -> None
         (11, True, False),
         (12, True, False),
     ]
+
+
+def test_params_of_a_schedules_runs() -> None:
+    """They are stored as JSON text, and as nothing where the schedule has none: that is not the JSON null."""
+    assert params_json(HOURLY) is None
+    assert params_json(attrs.evolve(HOURLY, params={"pages": 2})) == '{"pages":2}'
+    assert params_json(attrs.evolve(HOURLY, params={})) == "{}"

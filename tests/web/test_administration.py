@@ -67,6 +67,12 @@ async def test_users_get_roles(world: World) -> None:
     assert roles == {"acme": Role.MEMBER, "rival": Role.MEMBER}
 
 
+async def test_a_user_without_a_name_is_called_by_the_address(world: World) -> None:
+    """What stands before the @ is the name of a new user for whom none was given."""
+    user, _ = await Administration(world.db).create_user("bob@acme.test", "acme")
+    assert user.name == "Bob"
+
+
 async def test_keys_are_made_in_somebodys_name(world: World) -> None:
     """A key is made in the name of the team's owner unless another is named, and works."""
     admin = Administration(world.db)
