@@ -130,4 +130,4 @@ def as_uuid(text: str) -> UUID | None:
 
 def slug_of(text: str) -> str:
     """A name as part of an address: lower-case letters, digits and single hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:200]
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:200].rstrip("-")
