@@ -107,8 +107,13 @@ def repeated_key(text: bytes | str) -> str | None:
     repeated: list[str] = []
 
     def look(pairs: list[tuple[str, object]]) -> None:
-        if len(keys := {key for key, _ in pairs}) < len(pairs):
-            repeated.extend(key for key in keys if sum(key == other for other, _ in pairs) > 1)
+        # Each key is looked at once: an object may have a hundred thousand.
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                repeated.append(key)
+                return
+            seen.add(key)
 
     # Numbers need not be read: Python refuses very long ones.
     with contextlib.suppress(RecursionError):

@@ -44,10 +44,11 @@ def test_the_name_outside_is_known() -> None:
         (b"1", None),
         (b'{"a": 1, "a": 1}', "a"),
         (b'{"b": [1, {"x": {"\\u0061": 1, "c": 2, "a": 3}}]}', "a"),
-        (b'{"a": ' + b"9" * 5000 + b', "b": 1e999}', None),
-        (b"[" * 5000 + b"]" * 5000, None),
+        pytest.param(b'{"a": ' + b"9" * 5000 + b', "b": 1e999}', None, id="a long number"),
+        pytest.param(b"[" * 5000 + b"]" * 5000, None, id="deep"),
+        pytest.param(b'{"x": 1, %s, "x": 2}' % b", ".join(b'"%d": 1' % n for n in range(100_000)), "x", id="many keys"),
     ],
 )
 def test_a_key_that_stands_twice(text: bytes, key: str | None) -> None:
-    """It is found at any depth and however it is written; where it stands in two objects it is not repeated."""
+    """It is found at any depth, however it is written and among however many; where it stands in two objects it is not repeated."""
     assert repeated_key(text) == key
