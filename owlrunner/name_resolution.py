@@ -114,8 +114,6 @@ class Resolver(trio.abc.HostnameResolver):
             asked = self._asked.setdefault(question, _Asked())
             now = time.monotonic()
             if now >= asked.next_lookup and self._under_way < MOST_LOOKUPS:
-                asked.lookups += 1
-                asked.next_lookup = now + RETRY_AFTER * asked.lookups
                 thread = threading.Thread(
                     target=self._look_up, args=(question, asked), name=f"resolve {question[0]!r}", daemon=True
                 )
@@ -123,7 +121,10 @@ class Resolver(trio.abc.HostnameResolver):
                     thread.start()
                 except RuntimeError as error:
                     raise OSError(f"no thread is left to resolve {question[0]!r}: {error}") from error
+                # Only what is under way counts. It cannot end before: for that it needs the lock.
                 self._under_way += 1
+                asked.lookups += 1
+                asked.next_lookup = now + RETRY_AFTER * asked.lookups
             return asked
 
     def _look_up(self, question: Question, asked: _Asked) -> None:
@@ -151,20 +152,16 @@ class Resolver(trio.abc.HostnameResolver):
 
     def _told(self, question: Question, asked: _Asked) -> Addresses | None:
         """Return the answer, or the last one where there is none now; None to go on waiting. Raises what was answered."""
-        problem: BaseException | None = None
-        if asked.answer.done():
-            problem = asked.answer.exception()
-            if problem is None:
-                return asked.answer.result()
-            if not isinstance(problem, socket.gaierror) or problem.errno not in NOT_NOW:
-                # It is everybody's who asked, and each of them adds to its traceback.
-                raise problem.with_traceback(None)
-        known = self._known.get(question)
-        if known is None:
-            if problem is not None:
-                raise problem.with_traceback(None)
-            return None
-        if not asked.is_told:
+        is_done = asked.answer.done()
+        problem = asked.answer.exception() if is_done else None
+        if is_done and problem is None:
+            return asked.answer.result()
+        is_about_the_name = is_done and not (isinstance(problem, socket.gaierror) and problem.errno in NOT_NOW)
+        known = None if is_about_the_name else self._known.get(question)
+        if known is None and problem is not None:
+            # It is everybody's who asked, and each of them adds to its traceback.
+            raise problem.with_traceback(None)
+        if known is not None and not asked.is_told:
             asked.is_told = True
             logger.warning("%s is not resolved now (%s): its last addresses count", question[0], problem or "no answer")
         return known
