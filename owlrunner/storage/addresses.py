@@ -26,40 +26,44 @@ class _Places:
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self._params = params
-        hosts, addresses, ports = self._list("host"), self._list("hostaddr"), self._list("port")
-        # Where their numbers do not match, or an address is given, psycopg decides.
-        self._given = bool(addresses) or (len(ports) > 1 and len(ports) != len(hosts))
-        self._hosts = [] if self._given else hosts
-        self._ports = ports if len(ports) > 1 else (ports or [""]) * len(hosts)
-        self.names = [host for host in self._hosts if _is_name(host)]
+        self._places = _paired(*(_values(params, name) for name in ("host", "hostaddr", "port")))
+        self.names = [host for host, address, _ in self._places if not address and _is_name(host)]
         self.answers: dict[str, Addresses | Exception] = {}
 
-    def _list(self, name: str) -> list[str]:
-        text = self._params.get(name) or os.environ.get(f"PG{name.upper()}") or ""
-        return str(text).split(",") if text else []
-
     def attempts(self, seconds: float) -> list[dict[str, Any]]:
-        """Return what to try. Raises psycopg.OperationalError when no name has been resolved."""
+        """Return what to try. Raises psycopg.OperationalError when there is no address at all."""
+        if not self.names:
+            return conninfo_attempts(dict(self._params))
         found: list[tuple[str, str, str]] = []
         problems = []
-        for host, port in zip(self._hosts, self._ports, strict=False):
+        for host, address, port in self._places:
             answer = self.answers.get(host)
-            if not _is_name(host):
-                found.append((host, host if host and not _is_path(host) else "", port))
+            if host not in self.names or address:
+                found.append((host, address or ("" if _is_path(host) else host), port))
             elif answer is None:
                 problems.append(f"the name {host} was not resolved within {seconds:g} seconds")
             elif isinstance(answer, Exception):
                 problems.append(f"the name {host} cannot be resolved: {answer}")
             else:
-                found += [(host, address[4][0], port) for address in answer]
-        if not self.names:
-            return conninfo_attempts(dict(self._params))
+                found += [(host, told[4][0], port) for told in answer]
         if not found:
             raise psycopg.OperationalError("; ".join(problems))
         hosts, addresses, ports = (",".join(texts) for texts in zip(*found, strict=True))
-        # Empty ports are not the same as none for psycopg.
-        ports = ",".join(port or _DEFAULT_PORT for port in ports.split(","))
         return conninfo_attempts({**self._params, "host": hosts, "hostaddr": addresses, "port": ports})
+
+
+def _values(params: Mapping[str, Any], name: str) -> list[str]:
+    text = str(params.get(name) or os.environ.get(f"PG{name.upper()}") or "")
+    return text.split(",") if text else []
+
+
+def _paired(hosts: list[str], addresses: list[str], ports: list[str]) -> list[tuple[str, str, str]]:
+    """Each host with its own address, if one is given, and port; nothing where the numbers do not match: psycopg complains of that."""
+    if len(addresses or hosts) != len(hosts) or (len(ports) > 1 and len(ports) != len(hosts)):
+        return []
+    # Written out, because for psycopg an empty port among several is none.
+    ports = [port or _DEFAULT_PORT for port in (ports if len(ports) > 1 else (ports or [""]) * len(hosts))]
+    return list(zip(hosts, addresses or [""] * len(hosts), ports, strict=True))
 
 
 async def attempts_for(params: Mapping[str, Any], seconds: float) -> list[dict[str, Any]]:
