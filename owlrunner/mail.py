@@ -32,6 +32,8 @@ NO_SUCH_ADDRESS = frozenset({501, 550, 551, 553})
 _ENHANCED = re.compile(rb"[245]\.\d{1,3}\.\d{1,3}(?!\d)")
 _ENHANCED_NO_SUCH_ADDRESS = re.compile(rb"5\.(1\.(?![78]\b)\d+|2\.1)")
 """The address is wrong, or the mailbox was closed. 5.1.7 and 5.1.8 are about the sender, though said of the recipient."""
+UNUSED_NAME = "localhost"
+"""What smtplib is given as our name until there is a connection: the right one depends on it."""
 LONGEST_REPLY = 500
 """How many characters of a mail server's words are told."""
 REFUSED_WHAT: dict[type[smtplib.SMTPResponseException], str] = {
@@ -165,9 +167,10 @@ class Mailer:
 
     def _connected(self, addresses: Addresses) -> smtplib.SMTP:
         config = self.config
-        if config.security == "tls":
-            return _TlsServer(addresses, config)
-        return _Server(addresses, config)
+        server = _TlsServer(addresses, config) if config.security == "tls" else _Server(addresses, config)
+        if server.sock is not None:
+            server.local_hostname = _name_for(server.sock)
+        return server
 
 
 class _Server(smtplib.SMTP):
@@ -175,10 +178,10 @@ class _Server(smtplib.SMTP):
 
     def __init__(self, addresses: Addresses, config: MailConfig) -> None:
         self._addresses = addresses
-        super().__init__(config.host, config.port, timeout=config.timeout)
+        super().__init__(config.host, config.port, UNUSED_NAME, config.timeout)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # noqa: ARG002
-        """Connect to the first address that answers. smtplib has no public way; tests/test_mail.py tells when this one is gone."""
+        """Connect to the first address that answers. smtplib has no public way; tests/test_mail.py fails when this one is gone."""
         problem: OSError | None = None
         for *_, address in self._addresses:
             try:
@@ -194,8 +197,25 @@ class _TlsServer(smtplib.SMTP_SSL, _Server):
     def __init__(self, addresses: Addresses, config: MailConfig) -> None:
         self._addresses = addresses
         smtplib.SMTP_SSL.__init__(
-            self, config.host, config.port, timeout=config.timeout, context=ssl.create_default_context()
+            self,
+            config.host,
+            config.port,
+            UNUSED_NAME,
+            timeout=config.timeout,
+            context=ssl.create_default_context(),
         )
+
+
+def _name_for(connection: socket.socket) -> str:
+    """The name for EHLO: the host's if it is a full one, else the address that the connection comes from (RFC 5321, 4.1.4).
+
+    Without a name of ours smtplib asks the resolver for the full one, in the thread.
+    """
+    name = socket.gethostname()
+    if "." in name.strip("."):
+        return name
+    address = str(connection.getsockname()[0])
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 
 
 def _is_for_good(code: int, reply: bytes) -> bool:

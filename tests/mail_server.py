@@ -31,6 +31,8 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.got: list[Received] = []
+        self.greeted_as: list[str] = []
+        """The name by which each sender of a mail introduced itself."""
         self.refusals: dict[str, str] = {}
         self.goodbye: str | None = "221 Bye"
         """What it answers to QUIT: nothing at all when it is None, and when it is empty it just hangs up."""
@@ -47,11 +49,12 @@ class Mailbox:
             envelope.rcpt_tos.append(address)
         return self.refusals.get("RCPT", "250 OK")
 
-    async def handle_DATA(self, server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         """Take the mail or refuse it."""
         if "DATA" not in self.refusals:
             message = message_from_bytes(envelope.content, policy=policy.default)
             encrypted = server.transport.get_extra_info("ssl_object") is not None
+            self.greeted_as.append(session.host_name)
             self.got.append(Received(envelope.mail_from, envelope.rcpt_tos, message, encrypted))
         return self.refusals.get("DATA", "250 OK")
 
@@ -79,7 +82,15 @@ def mail_servers() -> Iterator[Serve]:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
             port = int(probe.getsockname()[1])
-        controller = Controller(mailbox, hostname="127.0.0.1", port=port, loop=asyncio.new_event_loop(), **options)
+        # Its own name is given, or it would look it up for each connection.
+        controller = Controller(
+            mailbox,
+            hostname="127.0.0.1",
+            port=port,
+            loop=asyncio.new_event_loop(),
+            server_hostname="mail.acme.test",
+            **options,
+        )
         controller.start()
         running.append(controller)
         return mailbox, port

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -18,6 +19,7 @@ from owlrunner import mail
 from owlrunner.config import MailConfig
 from owlrunner.errors import Undeliverable
 from owlrunner.mail import Mailer, MailUnavailable
+from owlrunner.name_resolution import RESOLVER, Addresses
 from tests.mail_server import Serve, mail_config, mail_servers, only_owl, trusted_certificate
 
 
@@ -75,6 +77,43 @@ async def test_tls(serve: Serve, certificate: ssl.SSLContext) -> None:
     mailbox, port = serve(ssl_context=certificate, authenticator=only_owl, auth_required=True, auth_require_tls=False)
     await Mailer(mail_config(port, security="tls", username="owl", password="hunter2")).send("ann@acme.test", "s", "t")
     assert [received.encrypted for received in mailbox.got] == [True]
+
+
+@pytest.mark.parametrize("security", ["none", "tls"])
+async def test_the_thread_that_sends_asks_no_resolver(
+    serve: Serve, certificate: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, security: str
+) -> None:
+    """The server was looked up before, the first of its addresses that answers is taken, and our own name is not looked up."""
+    mailbox, port = serve(**({"ssl_context": certificate} if security == "tls" else {}))
+    asked: list[object] = []
+
+    async def addresses_of(*_: object, **__: object) -> Addresses:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in ("127.0.0.9", "127.0.0.1")]
+
+    def getaddrinfo(host: str, *arguments: Any, **options: Any) -> Any:
+        asked.append(host)
+        return real(host, *arguments, **options)
+
+    real = socket.getaddrinfo
+    monkeypatch.setattr(type(RESOLVER), "getaddrinfo", addresses_of)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    for lookup in ("getfqdn", "gethostbyname", "gethostbyaddr"):
+        monkeypatch.setattr(socket, lookup, asked.append)
+    await Mailer(mail_config(port, security=security)).send("ann@acme.test", "s", "t")
+    assert len(mailbox.got) == 1
+    assert asked == ["127.0.0.9", "127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("host_name", "greeting"),
+    [("mail-7.acme.test", "mail-7.acme.test"), ("7c1d2f", "[127.0.0.1]"), (".", "[127.0.0.1]")],
+)
+async def test_the_greeting(serve: Serve, monkeypatch: pytest.MonkeyPatch, host_name: str, greeting: str) -> None:
+    """The mail server is greeted with the host's full name, or with its address where the host has none."""
+    mailbox, port = serve()
+    monkeypatch.setattr(socket, "gethostname", lambda: host_name)
+    await Mailer(mail_config(port)).send("ann@acme.test", "s", "t")
+    assert mailbox.greeted_as == [greeting]
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])

@@ -58,7 +58,7 @@ def _values(params: Mapping[str, Any], name: str) -> list[str]:
 
 
 def _paired(hosts: list[str], addresses: list[str], ports: list[str]) -> list[tuple[str, str, str]]:
-    """Each host with its own address, if one is given, and port; nothing where the numbers do not match: psycopg complains of that."""
+    """Each host with its port and, if given, its address; nothing where the numbers do not match, of which psycopg complains."""
     if len(addresses or hosts) != len(hosts) or (len(ports) > 1 and len(ports) != len(hosts)):
         return []
     # Written out, because for psycopg an empty port among several is none.
