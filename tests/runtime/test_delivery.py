@@ -14,13 +14,12 @@ import trio.testing
 
 import owlrunner
 from owlrunner.config import NotificationsConfig
-from owlrunner.errors import DatabaseUnavailable
 from owlrunner.job_run import JobRun, RunStatus
 from owlrunner.runtime.delivery import MAX_SENDING, OUTAGE_DELAY, SETTLE_PATIENCE, Deliverer, Delivery
 from owlrunner.storage import notifications
 from owlrunner.storage.notifications import ClaimedNotification
-from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Bell
+from tests.runtime.stand_in import StandIn
 from tests.test_execution import never_looks
 
 SERVER = uuid4()
@@ -50,7 +49,7 @@ def claimed(notifier: str = "ear", **values: Any) -> ClaimedNotification:
 
 
 @attrs.define(eq=False)
-class Outbox(Database):
+class Outbox(StandIn):
     """Stands for the database and its outbox."""
 
     waiting: list[ClaimedNotification] = attrs.field(factory=list)
@@ -59,16 +58,7 @@ class Outbox(Database):
     """When it was looked at, and how many each notifier had room for."""
     patience: set[float] = attrs.field(factory=set)
     settled: list[tuple[float, UUID, str | None, bool, float]] = attrs.field(factory=list)
-    away: int = 0
     slow: float = 0.0
-
-    @contextlib.asynccontextmanager
-    async def session(self) -> AsyncIterator[Any]:
-        """Reach it."""
-        if self.away:
-            self.away -= 1
-            raise DatabaseUnavailable("away")
-        yield None
 
     async def claim_due(
         self, _: Any, server: UUID, rooms: Mapping[str, int], patience: float
@@ -98,8 +88,7 @@ class Outbox(Database):
 def outbox(monkeypatch: pytest.MonkeyPatch) -> Outbox:
     """In the place of the database."""
     outbox = Outbox()
-    for name in ("claim_due", "next_due", "settle"):
-        monkeypatch.setattr(notifications, name, getattr(outbox, name))
+    outbox.answer_for(monkeypatch, notifications, "claim_due", "next_due", "settle")
     return outbox
 
 

@@ -1,7 +1,5 @@
 """Which runs a server holds, who is told when that changes, and what news of them does."""
 
-import contextlib
-from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -10,12 +8,11 @@ import pytest
 import trio
 import trio.testing
 
-from owlrunner.errors import DatabaseUnavailable
 from owlrunner.runtime.execution import Attempt, Cut
 from owlrunner.runtime.held_runs import HeldRuns
 from owlrunner.storage import attempts
-from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Bell
+from tests.runtime.stand_in import StandIn
 from tests.test_execution import make_attempt, never_looks
 
 
@@ -28,22 +25,11 @@ class News(NamedTuple):
 
 
 @attrs.define(eq=False)
-class Book(Database):
+class Book(StandIn):
     """Stands for the database: what is new, and who asked for what."""
 
     news: list[News] = attrs.field(factory=list)
     asked: list[tuple[UUID, list[UUID]]] = attrs.field(factory=list)
-    looks: list[float] = attrs.field(factory=list)
-    away: int = 0
-
-    @contextlib.asynccontextmanager
-    async def session(self) -> AsyncIterator[Any]:
-        """Reach it."""
-        self.looks.append(trio.current_time())
-        if self.away:
-            self.away -= 1
-            raise DatabaseUnavailable("away")
-        yield None
 
     async def held_news(self, _: Any, server: UUID, held: list[tuple[UUID, int]]) -> list[News]:
         """Tell what is new."""
@@ -55,7 +41,7 @@ class Book(Database):
 def book(monkeypatch: pytest.MonkeyPatch) -> Book:
     """In the place of the database."""
     book = Book()
-    monkeypatch.setattr(attempts, "held_news", book.held_news)
+    book.answer_for(monkeypatch, attempts, "held_news")
     return book
 
 
@@ -141,7 +127,7 @@ async def test_news_are_acted_upon(book: Book, autojump_clock: trio.testing.Mock
         await trio.sleep(8)
         nursery.cancel_scope.cancel()
     # Each look asks for each registration; the one in the outage ended at once.
-    assert [round(at - start) for at in book.looks] == [*[0] * 4, *[7] * 4, *[8] * 4, 8, *[15] * 4]
+    assert [round(at - start) for at in book.sessions] == [*[0] * 4, *[7] * 4, *[8] * 4, 8, *[15] * 4]
     assert rounds == [7.0] * 4
 
 
@@ -151,4 +137,4 @@ async def test_without_runs_nothing_is_asked(book: Book, autojump_clock: trio.te
         nursery.start_soon(HeldRuns(capacity=1).hear_news, book, Bell(), 1.0, lambda _: None)
         await trio.sleep(10)
         nursery.cancel_scope.cancel()
-    assert book.looks == []
+    assert book.sessions == []

@@ -13,25 +13,21 @@ import pytest
 import trio
 import trio.testing
 
-from owlrunner.errors import DatabaseUnavailable
 from owlrunner.job_run import Outcome, RunStatus
 from owlrunner.runtime import recorder as recorders
 from owlrunner.runtime.execution import Attempt
 from owlrunner.runtime.recorder import KEPT_IN_A_ROW, PROGRESS_INTERVAL, RETRY_DELAYS, Recorder
 from owlrunner.storage import attempts
-from owlrunner.storage.postgres import Database
+from tests.runtime.stand_in import StandIn
 from tests.test_execution import make_attempt
 
 COMPLETED = Outcome(RunStatus.COMPLETED)
 
 
 @attrs.define(eq=False)
-class Written(Database):
-    """Stands for a database: when it was asked for a session, and what was written."""
+class Written(StandIn):
+    """Stands for a database, and notes what was written."""
 
-    asked: list[float] = attrs.field(factory=list)
-    away: int = 0
-    """How many more times it cannot be reached."""
     lost: set[UUID] = attrs.field(factory=set)
     outcomes: list[tuple[UUID, bool]] = attrs.field(factory=list)
     """Each outcome, and whether others were to be rung."""
@@ -39,15 +35,6 @@ class Written(Database):
     """When it was written, how far, and whether it is kept."""
     lines: list[str] = attrs.field(factory=list)
     changed: trio.Event = attrs.field(factory=trio.Event)
-
-    @contextlib.asynccontextmanager
-    async def session(self) -> AsyncIterator[Any]:
-        """Reach it."""
-        self.asked.append(trio.current_time())
-        if self.away:
-            self.away -= 1
-            raise DatabaseUnavailable("away")
-        yield None
 
     async def finish(self, _session: Any, _server: UUID, batch: list[Any], *, ring: bool = False) -> set[UUID]:
         """Note outcomes."""
@@ -67,8 +54,7 @@ class Written(Database):
 def written(monkeypatch: pytest.MonkeyPatch) -> Written:
     """In the place of the database."""
     db = Written()
-    for name in ("finish", "save_progress", "append_logs"):
-        monkeypatch.setattr(attempts, name, getattr(db, name))
+    db.answer_for(monkeypatch, attempts, "finish", "save_progress", "append_logs")
     return db
 
 
@@ -112,7 +98,7 @@ async def test_an_outage_is_waited_for(
     with caplog.at_level(logging.INFO):
         async with running(recorder, rounds):
             await recorder.drained()
-    pauses = [later - earlier for earlier, later in itertools.pairwise(written.asked)]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(written.sessions)]
     assert pauses == pytest.approx([*RETRY_DELAYS, RETRY_DELAYS[-1], RETRY_DELAYS[-1]])
     assert written.outcomes == [(attempt.ctx.run_id, False)]
     assert [record.getMessage() for record in caplog.records] == [
@@ -174,7 +160,7 @@ async def test_progress_is_written_four_times_a_second(
             attempt.ctx.log.info("line %d", processed)
             await trio.sleep(0.01)
         await trio.sleep(10)
-        assert len(written.asked) <= 2 * (1 / PROGRESS_INTERVAL + 2)
+        assert len(written.sessions) <= 2 * (1 / PROGRESS_INTERVAL + 2)
         assert written.progress[-1][1] == 99
         assert written.lines == [f"line {number}" for number in range(100)]
         times = [at for at, _, _ in written.progress]
@@ -182,10 +168,10 @@ async def test_progress_is_written_four_times_a_second(
         recorder.ended(attempt, COMPLETED)
         await recorder.drained()
         assert repr(recorder) == "<Recorder 0 watched, 0 outcomes waiting>"
-        asked = len(written.asked)
+        asked = len(written.sessions)
         attempt.ctx.progress(1, 1)
         await trio.sleep(1000)
-        assert len(written.asked) == asked
+        assert len(written.sessions) == asked
 
 
 def test_ever_fewer_values_are_kept() -> None:

@@ -1,7 +1,5 @@
 """The loop that ends what dead servers left behind, in virtual time, and what the log says of it."""
 
-import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -10,13 +8,12 @@ import pytest
 import trio
 import trio.testing
 
-from owlrunner.errors import DatabaseUnavailable
 from owlrunner.job_run import RunStatus
 from owlrunner.runtime.recovery import SHOWN_IDS, keep_recovering, recover_at_start
 from owlrunner.storage import job_runs, notifications, servers
 from owlrunner.storage.job_runs import Recovered
-from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Bell
+from tests.runtime.stand_in import StandIn
 
 
 def recovered(number: int, status: RunStatus = RunStatus.FAILED, job_type: str = "work") -> Recovered:
@@ -24,34 +21,16 @@ def recovered(number: int, status: RunStatus = RunStatus.FAILED, job_type: str =
     return Recovered(UUID(int=number), job_type, status)
 
 
-class Session:
-    """Stands for a session."""
-
-    @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        """Hold together."""
-        yield
-
-
 @attrs.define(eq=False)
-class Book(Database):
+class Book(StandIn):
     """Stands for the database: what dead servers hold, step by step."""
 
     left: list[list[Recovered]] = attrs.field(factory=list)
     waited: list[list[Recovered]] = attrs.field(factory=list)
     orphaned: list[Recovered] = attrs.field(factory=list)
     looks: list[float] = attrs.field(factory=list)
-    away: int = 0
     forgot: int = 0
     released: int = 0
-
-    @contextlib.asynccontextmanager
-    async def session(self) -> AsyncIterator[Any]:
-        """Reach it."""
-        if self.away:
-            self.away -= 1
-            raise DatabaseUnavailable("away")
-        yield Session()
 
     async def anything_stale(self, _: Any) -> bool:
         """Tell whether there is anything."""
@@ -93,13 +72,9 @@ class Book(Database):
 def book(monkeypatch: pytest.MonkeyPatch) -> Book:
     """In the place of the database."""
     book = Book()
-    for module, names in (
-        (servers, ("anything_stale", "bury_expired", "forget_old")),
-        (job_runs, ("fail_stale", "fail_waiting", "cancel_orphaned", "strand")),
-        (notifications, ("release_of_dead",)),
-    ):
-        for name in names:
-            monkeypatch.setattr(module, name, getattr(book, name))
+    book.answer_for(monkeypatch, servers, "anything_stale", "bury_expired", "forget_old")
+    book.answer_for(monkeypatch, job_runs, "fail_stale", "fail_waiting", "cancel_orphaned", "strand")
+    book.answer_for(monkeypatch, notifications, "release_of_dead")
     return book
 
 

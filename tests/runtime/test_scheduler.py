@@ -1,7 +1,6 @@
 """The loop that fires schedules, in virtual time; what is due is told by a test, and decisions are noted."""
 
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -14,12 +13,14 @@ import trio.testing
 import owlrunner
 from owlrunner.cron import Cron
 from owlrunner.errors import DatabaseUnavailable, StatementFailed
+from owlrunner.runtime import scheduler as schedulers
 from owlrunner.runtime.scheduler import LONGEST_SLEEP, OUTAGE_DELAY, SOON, TROUBLE_DELAY, Scheduler
 from owlrunner.schedule import Schedule
 from owlrunner.storage import schedules
-from owlrunner.storage.postgres import Database, Session
+from owlrunner.storage.postgres import Session
 from owlrunner.storage.schedules import Seen
 from owlrunner.storage.wakeups import Bell
+from tests.runtime.stand_in import StandIn
 from tests.test_execution import never_looks
 
 THEN = datetime(2026, 1, 1, 0, 30, tzinfo=UTC)
@@ -32,7 +33,7 @@ def seen(name: str, **values: Any) -> Seen:
 
 
 @attrs.define(eq=False)
-class Book(Database):
+class Book(StandIn):
     """Stands for the database: what a look tells, what becomes of a decision, and which ones were tried."""
 
     tells: list[Seen] = attrs.field(factory=list)
@@ -40,18 +41,14 @@ class Book(Database):
     """Whether this server got to decide for a schedule; raises what goes wrong."""
     looks: list[float] = attrs.field(factory=list)
     tried: list[tuple[str, str]] = attrs.field(factory=list)
-    away: int = 0
-
-    @contextlib.asynccontextmanager
-    async def session(self) -> AsyncIterator[Any]:
-        """Reach it."""
-        yield None
+    failing: int = 0
+    """How many more looks fail."""
 
     async def look(self, _: Any, known: dict[str, str]) -> list[Seen]:
         """Tell."""
         self.looks.append(trio.current_time())
-        if self.away:
-            self.away -= 1
+        if self.failing:
+            self.failing -= 1
             raise DatabaseUnavailable("away")
         return [one for one in self.tells if one.name in known]
 
@@ -70,9 +67,8 @@ class Book(Database):
 def book(monkeypatch: pytest.MonkeyPatch) -> Book:
     """In the place of the database."""
     book = Book()
-    monkeypatch.setattr(schedules, "look", book.look)
-    monkeypatch.setattr("owlrunner.runtime.scheduler.decide_due", book.decide_due)
-    monkeypatch.setattr("owlrunner.runtime.scheduler.start_queued", book.start_queued)
+    book.answer_for(monkeypatch, schedules, "look")
+    book.answer_for(monkeypatch, schedulers, "decide_due", "start_queued")
 
     async def sync(_: Any, wanted: list[Schedule], *__: Any, **___: Any) -> Any:
         return SimpleNamespace(removed=[], kept=[], fingerprints={one.name: "f" for one in wanted})
@@ -118,7 +114,7 @@ async def test_when_it_looks_again(book: Book, autojump_clock: trio.testing.Mock
         book.becomes = lambda _: False
         book.tells = [seen("a", **DUE)]
         await trio.sleep(1)
-        book.away = 1
+        book.failing = 1
         await trio.sleep(2)
         nursery.cancel_scope.cancel()
     assert [round(at - start, 1) for at in book.looks] == [0, 30, 31, 36, 37, 38, 39, 40]

@@ -23,8 +23,8 @@ from owlrunner.runtime.run_logs import CaughtRunLogs
 from owlrunner.runtime.worker import OUTAGE_DELAY, Worker
 from owlrunner.storage import attempts
 from owlrunner.storage.attempts import ClaimedRun, Offer
-from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Bell
+from tests.runtime.stand_in import StandIn
 
 SERVER = uuid4()
 LONGEST_SLEEP = 30.0
@@ -32,7 +32,7 @@ CHECK_INTERVAL = 100.0
 
 
 @attrs.define(eq=False)
-class Queue(Database):
+class Queue(StandIn):
     """Stands for the database and the runs that wait in it."""
 
     waiting: int = 0
@@ -41,21 +41,16 @@ class Queue(Database):
     """When runs were claimed, and how many at most."""
     checks: list[tuple[float, int]] = attrs.field(factory=list)
     """When what stands in our name was looked up, and how many of it were known."""
-    away: int = 0
+    failing: int = 0
     """How many claims from now on fail."""
     while_claiming: Callable[[], None] = lambda: None
-
-    @contextlib.asynccontextmanager
-    async def session(self) -> AsyncIterator[Any]:
-        """Reach it."""
-        yield None
 
     async def claim_pending(self, _: Any, server: UUID, offers: list[Offer], most: int) -> list[ClaimedRun]:
         """Hand out runs."""
         assert (server, [offer.job_type for offer in offers]) == (SERVER, ["work"])
         self.claims.append((trio.current_time(), most))
-        if self.away:
-            self.away -= 1
+        if self.failing:
+            self.failing -= 1
             raise DatabaseUnavailable("away", unknown=True)
         self.while_claiming()
         taken = min(most, self.waiting)
@@ -121,8 +116,7 @@ class Setting:
 def queue(monkeypatch: pytest.MonkeyPatch) -> Queue:
     """In the place of the database."""
     queue = Queue()
-    for name in ("claim_pending", "next_due", "release_unstarted"):
-        monkeypatch.setattr(attempts, name, getattr(queue, name))
+    queue.answer_for(monkeypatch, attempts, "claim_pending", "next_due", "release_unstarted")
     return queue
 
 
@@ -250,7 +244,7 @@ async def test_what_stands_in_its_name_is_compared(queue: Queue, autojump_clock:
         around.recorder.unwritten = [(uuid4(), 1)]
         await trio.sleep(2 * CHECK_INTERVAL + 1)
         assert [(round(at - start), known) for at, known in queue.checks] == [(0, 0), (100, 3), (200, 3)]
-        queue.away = 1
+        queue.failing = 1
         around.bell.ring()
         await trio.testing.wait_all_tasks_blocked()
         failed = trio.current_time()
