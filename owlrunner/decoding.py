@@ -1,8 +1,6 @@
 """This is the room for turning values from outside (JSON, TOML, the environment) into typed ones, or into a clear complaint."""
 
-import contextlib
 import dataclasses
-import json
 import math
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
@@ -100,25 +98,6 @@ def unknown_keys(raw: object, value: object, path: str = "") -> Iterator[str]:
     elif isinstance(raw, list) and isinstance(value, (list, tuple)):
         for index, (one, other) in enumerate(zip(raw, value, strict=False)):
             yield from unknown_keys(one, other, f"{path}[{index}]")
-
-
-def repeated_key(text: bytes | str) -> str | None:
-    """Return a key that stands twice in one object of valid JSON, where readers differ in which value they take, or None."""
-    repeated: list[str] = []
-
-    def look(pairs: list[tuple[str, object]]) -> None:
-        # Each key is looked at once: an object may have a hundred thousand.
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                repeated.append(key)
-                return
-            seen.add(key)
-
-    # Numbers need not be read: Python refuses very long ones.
-    with contextlib.suppress(RecursionError):
-        json.loads(text, object_pairs_hook=look, parse_int=len, parse_float=len)
-    return repeated[0] if repeated else None
 
 
 def storable_text(text: str) -> str:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import click
-import msgspec
 
 from owlrunner.cli.api import open_client, team_of
 from owlrunner.cli.options import Shared, api_options, format_option, pass_shared
@@ -11,7 +10,7 @@ from owlrunner.cli.printing import note, print_json, say
 from owlrunner.cli.run_text import is_queued, run_detail, status_text, waiting_text
 from owlrunner.cli.waiting import STATUSES, wait_for
 from owlrunner.client import Client, LostSight
-from owlrunner.decoding import repeated_key
+from owlrunner.json_text import BadJson, read_json
 
 Json = dict[str, Any]
 
@@ -37,14 +36,11 @@ class JsonObject(click.ParamType[Json]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Json:
         """Read it."""
         try:
-            # Not the standard library's reader: it knows NaN and Infinity, which are no JSON.
-            read = msgspec.json.decode(value)
-        except (msgspec.DecodeError, ValueError) as error:
-            self.fail(f"not valid JSON: {error}", param, ctx)
+            read = read_json(value)
+        except BadJson as problem:
+            self.fail(str(problem), param, ctx)
         if not isinstance(read, dict):
             self.fail(f'expected a JSON object such as {{"days": 3}}, got {value!r}', param, ctx)
-        if (key := repeated_key(value)) is not None:
-            self.fail(f"the key {key!r} stands in one object more than once", param, ctx)
         return read
 
 

@@ -1,7 +1,7 @@
 """This is the room for one exchange over ASGI: the request as its handler sees it, its body, and the answer."""
 
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
@@ -11,15 +11,13 @@ import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
 from owlrunner.accounts import Caller
-from owlrunner.decoding import repeated_key
 from owlrunner.errors import InvalidRequest
+from owlrunner.json_text import BadJson, NotJson, read_json
 from owlrunner.web import streams
 
 MAX_BODY = 1024 * 1024
 BODY_PATIENCE = 60.0
 """Seconds that a client gets to send its body."""
-DEEPEST = 100
-"""How deep arrays and objects may be nested in a body."""
 
 JSON_HEADERS = (
     (b"content-type", b"application/json"),
@@ -30,7 +28,6 @@ JSON_HEADERS = (
 STREAM_HEADERS = tuple((name.lower().encode(), value.encode()) for name, value in streams.HEADERS.items())
 
 _CHARSET = re.compile(rb";\s*charset\s*=\s*\"?([^\s;\"]*)")
-_decode = msgspec.json.Decoder().decode
 encode = msgspec.json.Encoder().encode
 
 Header = tuple[bytes, bytes]
@@ -194,35 +191,11 @@ def json_body(scope: HTTPScope, raw: bytes) -> Any:
     if not is_json or (header(scope, b"content-encoding") or b"identity").lower() != b"identity":
         raise unsupported_type()
     try:
-        value = _decode(raw)
-    except msgspec.ValidationError:
-        raise InvalidRequest("body: a number is out of range") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return read_json(raw)
+    except NotJson:
         raise invalid_json() from None
-    except RecursionError:
-        raise InvalidRequest(f"body: nested deeper than {DEEPEST} levels") from None
-    # Whoever walks the value later does so recursively. Most bodies have too few brackets to be deep at all.
-    if raw.count(b"[") + raw.count(b"{") > DEEPEST and _is_deep(value):
-        raise InvalidRequest(f"body: nested deeper than {DEEPEST} levels")
-    if isinstance(value, (dict, list)) and (key := repeated_key(raw)) is not None:
-        raise InvalidRequest(f"body: the key {key[:100]!r} stands in one object more than once")
-    return value
-
-
-def _is_deep(value: Any) -> bool:
-    """Whether arrays and objects are nested deeper than DEEPEST, found level by level, without recursion."""
-    level = [value]
-    for _ in range(DEEPEST + 1):
-        level = [part for one in level for part in _parts(one)]
-        if not level:
-            return False
-    return True
-
-
-def _parts(value: Any) -> Iterable[Any]:
-    """What lies one level deeper, as far as it may have levels itself."""
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [part for part in parts if isinstance(part, (dict, list))]
+    except BadJson as problem:
+        raise InvalidRequest(f"body: {problem}") from None
 
 
 Handler = Callable[[Any, Request], Awaitable[Answer]]

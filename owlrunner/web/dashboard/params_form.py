@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from owlrunner.decoding import repeated_key
+from owlrunner.json_text import BadJson, read_json
 
 PREFIX = "param."
 """What the names of these fields begin with, so that no param gets in the way of the form's own."""
@@ -113,8 +113,12 @@ def with_problem(fields: list[Field], complaint: str) -> tuple[list[Field], str]
     name, problem = match.groups() if match else (missing[1], "Must be given") if missing else ("", "")
     if not any(field.name == name for field in fields):
         return fields, complaint
-    told = problem[:1].upper() + problem[1:]
+    told = _sentence(problem)
     return [attrs.evolve(field, problem=told) if field.name == name else field for field in fields], ""
+
+
+def _sentence(problem: str) -> str:
+    return problem[:1].upper() + problem[1:]
 
 
 def _resolved(declared: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,12 +177,9 @@ def _value(field: Field, text: str) -> Any:
             return lines if item == "string" else [_whole(one) if item == "integer" else _number(one) for one in lines]
         case "json":
             try:
-                value = msgspec.json.decode(text)
-            except msgspec.DecodeError as error:
-                raise ValueError(f"Not JSON: {error}") from None
-            if (key := repeated_key(text)) is not None:
-                raise ValueError(f"The key {key[:100]!r} stands in one object more than once")
-            return value
+                return read_json(text)
+            except BadJson as problem:
+                raise ValueError(_sentence(str(problem))) from None
         case _:
             return text
 

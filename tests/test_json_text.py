@@ -1,0 +1,60 @@
+"""JSON from outside: what every reader would take for the same is read, and anything else is refused with a reason."""
+
+from typing import Any
+
+import pytest
+
+from owlrunner.json_text import DEEPEST, BadJson, NotJson, read_json
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b'{"a": 1, "b": {"a": 2}}', {"a": 1, "b": {"a": 2}}),
+        (b'[{"a": 1}, {"a": 2}]', [{"a": 1}, {"a": 2}]),
+        ('"\\ud83e\\udd89"', "🦉"),
+        ("null", None),
+        ("[" * DEEPEST + "]" * DEEPEST, None),
+        ("[" + "[]," * DEEPEST + "[]]", None),
+        (b'"' + b"[" * 5000 + b'"', "[" * 5000),
+    ],
+)
+def test_what_is_read(text: bytes | str, value: Any) -> None:
+    """A key may stand in two objects, brackets may be many, and nesting goes as deep as is allowed."""
+    read = read_json(text)
+    assert value is None or read == value
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        pytest.param("[" * (DEEPEST + 1) + "]" * (DEEPEST + 1), "nested deeper than 100 levels", id="deep"),
+        pytest.param(b'{"a":' * 5000 + b"1" + b"}" * 5000, "nested deeper than 100 levels", id="deeper"),
+        pytest.param('{"a":[' * 51 + "]}" * 51, "nested deeper than 100 levels", id="deep in two ways"),
+        (b"1e999", "a number is out of range"),
+        pytest.param(b"9" * 5000, "a number is out of range", id="a long number"),
+        (b'{"a": 1, "a": 1}', "the key 'a' stands in one object more than once"),
+        ('{"b": [1, {"x": {"\\u0061": 1, "c": 2, "a": 3}}]}', "the key 'a' stands in one object more than once"),
+        pytest.param(
+            b'{"x": 1, %s, "x": 2}' % b", ".join(b'"%d": 1' % n for n in range(100_000)),
+            "the key 'x' stands in one object more than once",
+            id="many keys",
+        ),
+        pytest.param('{"%s": 1, "%s": 1}' % (("k" * 5000,) * 2), f"the key '{'k' * 100}' stands in", id="a long key"),
+    ],
+)
+def test_what_readers_would_differ_in(text: bytes | str, complaint: str) -> None:
+    """It is refused at any depth, however it is written and among however many, and no more of a key is quoted than fits a line."""
+    with pytest.raises(BadJson) as refused:
+        read_json(text)
+    assert str(refused.value).startswith(complaint)
+    assert not isinstance(refused.value, NotJson)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", "{", "NaN", "[Infinity]", b"\xff", b'"\xff"', "\udcff", "{'a': 1}", b'{"a": 1} 2']
+)
+def test_what_is_no_json(text: bytes | str) -> None:
+    """It is refused with what is wrong."""
+    with pytest.raises(NotJson, match=r"^not valid JSON: ."):
+        read_json(text)
