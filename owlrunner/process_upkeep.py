@@ -12,9 +12,11 @@ import threading
 
 import trio
 
+from owlrunner.process_signals import STOPPING
+
 INTERVAL = 0.5
 """Seconds between two looks."""
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SIGNALS = (*STOPPING, signal.SIGHUP)
 
 logger = logging.getLogger(__name__)
 

@@ -15,16 +15,9 @@ from owlrunner.runtime.trio_guard import (
     make_nurseries_safe,
     open_nurseries,
 )
+from tests.hostile_errors import HostileRepr
 
 ROOT = Path(__file__).parents[1]
-
-
-class BadRepr(Exception):
-    """An exception that fights back when it is looked at."""
-
-    def __repr__(self) -> str:
-        """Fight back."""
-        raise RuntimeError("do not look")
 
 
 async def raise_bad_repr() -> None:
@@ -32,7 +25,7 @@ async def raise_bad_repr() -> None:
     async with trio.open_nursery() as nursery:
 
         async def child() -> None:
-            raise BadRepr
+            raise HostileRepr
 
         nursery.start_soon(child)
 
@@ -41,7 +34,7 @@ def test_an_unprintable_exception_is_an_exception_like_others() -> None:
     """With the guard a child that raises an exception whose repr raises cancels its nursery and nothing else."""
     make_nurseries_safe()
     make_nurseries_safe()
-    with pytest.RaisesGroup(pytest.RaisesExc(UnprintableError, match="BadRepr")):
+    with pytest.RaisesGroup(pytest.RaisesExc(UnprintableError, match="HostileRepr")):
         trio.run(raise_bad_repr)
 
 

@@ -18,6 +18,7 @@ from owlrunner.storage.postgres import Database
 from tests.pooler import PGBOUNCER, Pooled
 from tests.promises import promise_jobs
 from tests.promises.serving import Door, InProcess, LogEar, Serve, ServerProcess, StartProcess
+from tests.relay import Relay, relayed
 
 WAKEUPS: dict[str, Any] = {"wakeups": "poll", "poll_interval": 0.1} if PGBOUNCER else {}
 """Behind a pooler in transaction mode nobody can LISTEN. What a test says for itself goes before."""
@@ -49,6 +50,13 @@ async def door(db: Database, catalog: Catalog) -> Door:
             """).format(allowed)
         )
     return Door(Jobs(db, catalog), db)
+
+
+@pytest.fixture
+async def relay(database_url: str) -> AsyncIterator[Relay]:
+    """A relay in front of the test's database; the door does not go through it."""
+    async with relayed(database_url) as running:
+        yield running
 
 
 @pytest.fixture

@@ -251,6 +251,12 @@ def _start_child(by: str) -> int:
     return process.pid
 
 
+async def _exit_code_of(pid: int) -> int:
+    """Wait for the end of a child."""
+    _, status = await trio.to_thread.run_sync(os.waitpid, pid, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
 @owlrunner.job_type(scope="system", overlap="allow")
 async def child_process(ctx: owlrunner.JobContext, params: Child) -> dict[str, int]:
     """Start another process and tell its id; then signal it and return how it ended, or never end."""
@@ -260,8 +266,7 @@ async def child_process(ctx: owlrunner.JobContext, params: Child) -> dict[str, i
         ctx.progress(0, 1, str(pid))
         await trio.sleep_forever()
     os.kill(pid, params.signal)
-    _, status = await trio.to_thread.run_sync(os.waitpid, pid, 0)
-    return {"exit_code": os.waitstatus_to_exitcode(status)}
+    return {"exit_code": await _exit_code_of(pid)}
 
 
 @attrs.frozen
@@ -289,8 +294,7 @@ async def stray_child(ctx: owlrunner.JobContext, params: Stray) -> dict[str, int
                 await trio.lowlevel.checkpoint()
                 ctx.progress(1, 1, "the child goes on")
                 await trio.sleep_forever()
-    _, status = await trio.to_thread.run_sync(os.waitpid, pid, 0)
-    return {"exit_code": os.waitstatus_to_exitcode(status)}
+    return {"exit_code": await _exit_code_of(pid)}
 
 
 @attrs.frozen

@@ -14,19 +14,12 @@ from owlrunner.storage.postgres import Database
 from owlrunner.trigger_request import TriggerRequest
 from tests.pooler import Pooled, needs_listen
 from tests.promises.serving import OPERATOR, Door, LogEar, Serve
-from tests.relay import Relay, relayed
+from tests.relay import Relay
 
 LEASE = 3.0
 
 # The relay stands where the pooler would. Behind one each statement has a transaction of its own, and what is lost is its commit.
 pytestmark = needs_listen
-
-
-@pytest.fixture
-async def relay(database_url: str) -> AsyncIterator[Relay]:
-    """A relay in front of the test's database; the door does not go through it."""
-    async with relayed(database_url) as running:
-        yield running
 
 
 @pytest.fixture

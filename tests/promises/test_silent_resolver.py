@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,16 +16,9 @@ from owlrunner.job_run import RunStatus
 from tests.pooler import Pooled, needs_listen
 from tests.promises.serving import Door, LogEar, Serve
 from tests.promises.test_notifications import QUICK, offering, settled
-from tests.relay import Relay, relayed
+from tests.relay import Relay
 
 pytestmark = needs_listen
-
-
-@pytest.fixture
-async def relay(database_url: str) -> AsyncIterator[Relay]:
-    """A relay in front of the test's database; the door does not go through it."""
-    async with relayed(database_url) as running:
-        yield running
 
 
 @pytest.fixture
