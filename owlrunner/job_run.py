@@ -95,3 +95,5 @@ class JobRun:
     server_id: UUID | None
     cancel_requested_at: datetime | None
     cancelled_by: str | None
+    omitted: Mapping[str, int] | None = None
+    """Those of params and result that are None here because they are long, by name: the bytes that are stored."""

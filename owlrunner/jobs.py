@@ -44,6 +44,8 @@ COUNTED = 10_000
 """How many runs of a status are counted."""
 LOOKED_AT = 50_000
 """How many of a team's newest runs are looked at for an overview."""
+LONGEST_SHOWN = 32_000
+"""Bytes of JSON up to which the report on one run holds its params and its result."""
 MOST_NOTIFICATIONS = 20
 """How many notifications of one run are shown."""
 NO_PROJECT = "Project not found"
@@ -215,10 +217,12 @@ class Jobs:
     ) -> AboutRun:
         """Return one run with what stands around it, and the newest lines of its log after the line (attempt, seq).
 
+        Params and result that are longer than LONGEST_SHOWN stand in ``omitted`` instead.
+
         Raises NotFound and PermissionDenied.
         """
         async with self.db.session() as session:
-            found = await overview.inspect_run(session, run_id)
+            found = await overview.inspect_run(session, run_id, LONGEST_SHOWN)
             run = _seen_by(actor, found.run if found is not None else None, READ)
             assert found is not None  # noqa: S101 - or there were no run
             (seen,) = await see(session, [run])

@@ -34,6 +34,10 @@ class Filters:
     until: datetime | timedelta | None = None
 
 
+LONGEST_IN_LIST = 2_000
+"""Bytes of JSON up to which lists and streams carry params and results. A list of 200 then has a megabyte at most of them."""
+
+
 class Cursor(NamedTuple):
     """The last row of the page before."""
 
@@ -170,17 +174,19 @@ async def by_id(db: Speaks, run_id: UUID) -> JobRun | None:
 
 
 async def by_ids(db: Speaks, run_ids: Collection[UUID]) -> list[JobRun]:
-    """Return those of the runs that there are."""
-    return [run_of_row(row) for row in await db.rows("job_runs/by_ids", {"ids": list(run_ids)})]
+    """Return those of the runs that there are, without what is longer than LONGEST_IN_LIST."""
+    params = {"ids": list(run_ids), "most": LONGEST_IN_LIST}
+    return [run_of_row(row) for row in await db.rows("job_runs/by_ids", params)]
 
 
 async def page(db: Speaks, team_id: UUID, filters: Filters, before: Cursor | None, limit: int) -> list[JobRun]:
-    """Up to ``limit`` of a team's runs, newest first, after the cursor."""
+    """Up to ``limit`` of a team's runs, newest first, after the cursor, without what is longer than LONGEST_IN_LIST."""
     params = {
         **filtering(team_id, filters),
         "before": before.created_at if before else None,
         "before_id": before.id if before else None,
         "limit": limit,
+        "most": LONGEST_IN_LIST,
     }
     # Runs of a rare status have an index of their own, which a plan for any status cannot use.
     return [run_of_row(row) for row in await db.rows("job_runs/page", params, plan_anew=True)]

@@ -7,7 +7,7 @@ from uuid import UUID
 import attrs
 
 from owlrunner.job_run import JobRun, RunStatus
-from owlrunner.storage.job_runs import Filters, Speaks, filtering, run_of_row
+from owlrunner.storage.job_runs import LONGEST_IN_LIST, Filters, Speaks, filtering, run_of_row
 
 _RUN_COLUMNS = len(attrs.fields(JobRun))
 
@@ -117,7 +117,7 @@ async def counts(db: Speaks, team_id: UUID, filters: Filters, most: int) -> dict
 
 async def latest_failures(db: Speaks, team_id: UUID, limit: int) -> list[JobRun]:
     """The runs of a team that failed last, the latest failure first."""
-    rows = await db.rows("job_runs/latest_failures", {"team_id": team_id, "limit": limit})
+    rows = await db.rows("job_runs/latest_failures", {"team_id": team_id, "limit": limit, "most": LONGEST_IN_LIST})
     return [run_of_row(row) for row in rows]
 
 
@@ -142,14 +142,15 @@ async def list_runs(db: Speaks, filters: Filters, limit: int, *, of_teams: bool)
         "since": filters.since if isinstance(filters.since, datetime) else None,
         "since_ago": filters.since if isinstance(filters.since, timedelta) else None,
         "limit": limit,
+        "most": LONGEST_IN_LIST,
     }
     rows = await db.rows("job_runs/list_all" if of_teams else "job_runs/list_system", params)
     return [_surrounded(row) for row in rows]
 
 
-async def inspect_run(db: Speaks, run_id: UUID) -> SurroundedRun | None:
-    """The run, whoever it belongs to, or None."""
-    row = await db.row("job_runs/inspect", {"id": run_id})
+async def inspect_run(db: Speaks, run_id: UUID, most: int | None = None) -> SurroundedRun | None:
+    """The run, whoever it belongs to, or None; without params and result that are longer than ``most`` bytes of JSON."""
+    row = await db.row("job_runs/inspect", {"id": run_id, "most": most})
     return None if row is None else _surrounded(row)
 
 

@@ -61,6 +61,7 @@ def run_body(seen: SeenRun) -> JobRunBody:
         seen.triggered_by,
         seen.cancelled_by,
         None if seen.wait is None else _wait_body(seen.wait),
+        None if run.omitted is None else dict(run.omitted),
     )
 
 

@@ -44,3 +44,4 @@ class JobRunBody(Struct):
     triggered_by_name: str
     cancelled_by_name: str | None
     waiting_for: WaitBody | None
+    omitted: dict[str, int] | None

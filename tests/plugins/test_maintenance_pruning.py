@@ -9,7 +9,10 @@ from tests.plugins.maintenance_world import World
 PAST = ("2024_01", "2024_02", "2024_03")
 OLD = [f"events_{month}" for month in PAST]
 NOTHING_FITS = {"max_size_bytes": 1}
-FILES = "select oid, relname, relfilenode, pg_relation_size(oid) from pg_class where relkind in ('r', 'p') and not relisshared order by oid"
+FILES = """
+    select oid, relname, relfilenode, pg_relation_size(oid) from pg_class
+    where relkind in ('r', 'p') and not relisshared order by oid
+"""
 KEYS = {
     "dropped_partitions", "emptied_partitions", "deleted_rows", "current_size_gb", "reusable_gb", "within_limit", "audit",
 }  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 
 from owlrunner.accounts import Accounts
 from owlrunner.config import Config, WebConfig
-from owlrunner.jobs import Jobs
+from owlrunner.jobs import LONGEST_SHOWN, Jobs
 from owlrunner.web.app import build_app
 from tests.web.web_world import CATALOG, ENDED, RUNNING, World, asgi_client
 
@@ -138,6 +138,18 @@ async def test_a_run_tells_all(world: World, admins: httpx.AsyncClient) -> None:
     assert nasty not in response.text
     assert "script-src 'self'" in response.headers["content-security-policy"]
     assert "unsafe-inline" not in response.headers["content-security-policy"]
+
+
+async def test_a_run_with_long_values(world: World, admins: httpx.AsyncClient) -> None:
+    """Params and result that are too long for a page lead to where they are whole."""
+    long = '{"label": "%s"}' % ("x" * LONGEST_SHOWN)
+    run_id = await world.run_row(**ENDED, params=long, result=long)
+    page = (await admins.get(f"/dashboard/jobs/{run_id}")).text
+    assert "xxx" not in page
+    for name in ("Params", "Result"):
+        assert f'<h2>{name}</h2><p>Too long for this page. <a href="/v1/jobs/{run_id}">The run as JSON</a>' in page
+    whole = (await admins.get(f"/v1/jobs/{run_id}")).json()["job_run"]
+    assert len(whole["params"]["label"]) == len(whole["result"]["label"]) == LONGEST_SHOWN
 
 
 async def test_others_runs_are_not_there(world: World, admins: httpx.AsyncClient) -> None:

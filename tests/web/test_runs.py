@@ -32,6 +32,7 @@ FIELDS = [
     "triggered_by_name",
     "cancelled_by_name",
     "waiting_for",
+    "omitted",
 ]
 
 
@@ -84,6 +85,7 @@ async def test_trigger_answers_with_the_pending_run(world: World, as_key: httpx.
         "triggered_by_name": "key test key",
         "cancelled_by_name": None,
         "waiting_for": {"reason": "no_server", "detail": "no server is alive", "until": None, "since": None},
+        "omitted": None,
     }
 
 
