@@ -86,15 +86,16 @@ async def stream_runs(api: Api, request: Request) -> Answer:
     async def who() -> TeamActor:
         return (await api.accounts.resolve(credential)).actor
 
+    team_id = as_uuid(request.path["teamId"])
     watched = WatchedRuns(
         api.jobs,
         who,
-        as_uuid(request.path["teamId"]),
+        team_id,
         filters=filters,
         limit=inputs.clamped(query.limit, 50, 200),
         last_event_id=request.last_event_id,
     )
-    return Answer(200, b"", stream=await api.streams.open(watched.look))
+    return Answer(200, b"", stream=await api.streams.open(watched.look, caller=request.caller.actor.id, team=team_id))
 
 
 async def trigger_run(api: Api, request: Request) -> Answer:

@@ -159,8 +159,8 @@ async def send_stream(
     scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable, stream: AsyncGenerator[bytes, None]
 ) -> None:
     """Send events until the stream ends, or the client has hung up."""
-    await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
-    async with trio.open_nursery() as nursery:
+    async with aclosing(stream) as events, trio.open_nursery() as nursery:
+        await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
 
         async def cancel_when_gone() -> None:
             while (await receive())["type"] == "http.request":
@@ -169,9 +169,8 @@ async def send_stream(
 
         nursery.start_soon(cancel_when_gone)
         if scope["method"] != "HEAD":
-            async with aclosing(stream) as events:
-                async for part in events:
-                    await send({"type": "http.response.body", "body": part, "more_body": True})
+            async for part in events:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         nursery.cancel_scope.cancel()
 

@@ -3,8 +3,10 @@
 Nothing here remembers what a client has: that is for the look, which is told it by the client's last event id.
 """
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import NamedTuple
+from uuid import UUID
 
 import trio
 
@@ -26,6 +28,10 @@ BREATH = 0.4
 SILENCE = 15.0
 """Seconds after which a stream that has nothing to tell says that it is alive, so that a lost connection is noticed."""
 MOST_STREAMS = 500
+"""Of one server."""
+MOST_OF_TEAM = 100
+MOST_OF_CALLER = 20
+"""Of one user or API key. Nobody needs so many: a browser opens one for each page that somebody looks at."""
 BUSY_SECONDS = 30
 BEGIN, ALIVE, OVER = b"retry: 2000\n\n", b": nothing new\n\n", b"event: over\ndata:\n\n"
 
@@ -49,22 +55,43 @@ class Streams:
         self._bell = bell
         self._stop = stop
         self._open = 0
+        self._held: Counter[UUID] = Counter()
 
-    async def open(self, look: Look) -> AsyncGenerator[bytes, None]:
-        """Look once, and return the events from then on.
+    async def open(self, look: Look, *, caller: UUID, team: UUID | None = None) -> AsyncGenerator[bytes, None]:
+        """Look once, and return the events from then on. Whoever gets them must close the generator.
 
-        A later look that is refused ends the stream with the event ``over``: the client asks anew, and is told why.
+        ``caller`` is the user or the key, and ``team`` the team, in whose name it is open. A later look that is refused
+        ends the stream with the event ``over``: the client asks anew, and is told why.
 
         Raises whatever the first look raises, and TooManyRequests.
         """
-        if self._open >= MOST_STREAMS:
-            raise TooManyRequests("Too many streams are open on this server", retry_after=BUSY_SECONDS)
+        holders = [caller] if team is None else [caller, team]
+        self._require_room(caller, team)
         rung = self._bell.listen()
-        return self._events(look, await look(), rung)
+        sight = await look()
+        # Others were opened meanwhile. From here to where this one is counted nobody else runs.
+        self._require_room(caller, team)
+        events = self._events(look, sight, rung, holders)
+        await anext(events)
+        return events
 
-    async def _events(self, look: Look, sight: Sight, rung: trio.Event) -> AsyncGenerator[bytes, None]:
+    def _require_room(self, caller: UUID, team: UUID | None) -> None:
+        for is_full, whose in (
+            (self._held[caller] >= MOST_OF_CALLER, "in your name"),
+            (team is not None and self._held[team] >= MOST_OF_TEAM, "for this team"),
+            (self._open >= MOST_STREAMS, "on this server"),
+        ):
+            if is_full:
+                raise TooManyRequests(f"Too many streams are open {whose}", retry_after=BUSY_SECONDS)
+
+    async def _events(
+        self, look: Look, sight: Sight, rung: trio.Event, holders: list[UUID]
+    ) -> AsyncGenerator[bytes, None]:
         self._open += 1
+        self._held.update(holders)
         try:
+            # A generator that was never begun would not come to its end.
+            yield b""
             yield BEGIN
             last_word = trio.current_time()
             while not self._stop.is_set():
@@ -84,6 +111,7 @@ class Streams:
                     sight = Sight(b"", sight.is_active)
         finally:
             self._open -= 1
+            self._held -= Counter(holders)
 
     async def _wait(self, rung: trio.Event, seconds: float) -> None:
         """Until it is time to look again, or to stop."""

@@ -8,6 +8,8 @@ from uuid import uuid4
 
 import pytest
 import trio
+import trio.lowlevel
+import trio.testing
 
 from owlrunner.accounts import Accounts
 from owlrunner.actor import ApiKeyActor
@@ -20,7 +22,7 @@ from owlrunner.web import streams
 from owlrunner.web.app import Application, build_app
 from owlrunner.web.streams import Streams
 from owlrunner.web.watched_runs import WatchedRuns
-from tests.web.web_world import CATALOG, RUNNING, World
+from tests.web.web_world import CATALOG, ENDED, RUNNING, World, asgi_client
 
 
 class Event(NamedTuple):
@@ -36,6 +38,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.status = 0
+        self.headers: dict[bytes, bytes] = {}
         self._asked = False
         self._sent, self._parts = trio.open_memory_channel[bytes](100)
         self.gone = trio.Event()
@@ -52,7 +55,7 @@ class Listener:
     async def send(self, message: dict[str, Any]) -> None:
         """What we hear of the server."""
         if message["type"] == "http.response.start":
-            self.status = message["status"]
+            self.status, self.headers = message["status"], dict(message["headers"])
         else:
             await self._sent.send(message["body"])
 
@@ -74,14 +77,16 @@ def _parsed(text: str) -> Event | None:
 
 
 @contextlib.asynccontextmanager
-async def listening(app: Application, path: str, headers: dict[str, str], query: str = "") -> AsyncIterator[Listener]:
+async def listening(
+    app: Application, path: str, headers: dict[str, str], query: str = "", method: str = "GET"
+) -> AsyncIterator[Listener]:
     """Listen to a stream as long as the block lasts."""
     listener = Listener()
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
-        "method": "GET",
+        "method": method,
         "scheme": "http",
         "path": path,
         "raw_path": path.encode(),
@@ -223,18 +228,84 @@ async def test_a_keys_stream_ends_with_the_key(world: World, path: str, ending: 
             await listener.ended.wait()
 
 
-async def test_there_is_an_end_to_how_many(world: World, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server with as many streams as it wants says so, with a time; one that was left makes room."""
-    monkeypatch.setattr(streams, "MOST_STREAMS", 1)
+@pytest.mark.parametrize(
+    ("limit", "refused", "served"),
+    [
+        ("MOST_STREAMS", ["key", "admin", "rival"], []),
+        ("MOST_OF_TEAM", ["key", "admin"], ["rival"]),
+        ("MOST_OF_CALLER", ["key"], ["admin", "rival"]),
+    ],
+)
+async def test_there_is_an_end_to_how_many(
+    world: World, monkeypatch: pytest.MonkeyPatch, limit: str, refused: list[str], served: list[str]
+) -> None:
+    """Where a server, a team or a caller has as many streams as it may, one more is refused, with a time; others get theirs."""
+    monkeypatch.setattr(streams, limit, 1)
     await world.run_row()
-    async with listening(world.app, path, world.auth("key")) as first:
+    await world.run_row(team_id=world.other_team.id, project_id=world.other_project.id)
+
+    def one_of(name: str) -> contextlib.AbstractAsyncContextManager[Listener]:
+        team = world.other_team if name == "rival" else world.team
+        return listening(world.app, f"/v1/teams/{team.id}/jobs/stream", world.auth(name))
+
+    async with one_of("key") as first:
         await first.next()
-        async with listening(world.app, path, world.auth("key")) as second:
+        for name in refused:
+            async with one_of(name) as another:
+                with trio.fail_after(10):
+                    await another.ended.wait()
+                assert (another.status, another.headers[b"retry-after"]) == (429, b"30")
+        for name in served:
+            async with one_of(name) as other:
+                assert len(await other.next()) == 1
+    async with one_of("key") as again:
+        assert len(await again.next()) == 1
+
+
+async def test_as_many_at_once_are_no_more(world: World, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that ask at the same time for the last stream one gets it."""
+    monkeypatch.setattr(streams, "MOST_OF_CALLER", 1)
+    await world.run_row()
+    async with (
+        listening(world.app, path, world.auth("key")) as one,
+        listening(world.app, path, world.auth("key")) as other,
+    ):
+        with trio.fail_after(10):
+            while not (one.ended.is_set() or other.ended.is_set()):
+                await trio.testing.wait_all_tasks_blocked()
+                await trio.lowlevel.checkpoint()
+        assert sorted([one.status, other.status]) == [200, 429]
+
+
+async def test_a_pages_streams_are_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who has as many pages open as may be followed is told so on another; asking for the head opens none."""
+    monkeypatch.setattr(streams, "MOST_OF_CALLER", 1)
+    page = {"cookie": f"token={world.credentials['admin']}", "accept": "text/event-stream"}
+    await world.run_row()
+    async with listening(world.app, "/dashboard/jobs/live", page, method="HEAD") as head:
+        with trio.fail_after(10):
+            await head.ended.wait()
+        assert head.status == 200
+    async with listening(world.app, "/dashboard/jobs/live", page) as first:
+        await first.next()
+        async with listening(world.app, "/dashboard/jobs/live", page) as second:
             with trio.fail_after(10):
                 await second.ended.wait()
             assert second.status == 429
-    async with listening(world.app, path, world.auth("key")) as third:
-        assert len(await third.next()) == 1
+
+
+async def test_what_is_long_is_not_streamed(world: World, path: str) -> None:
+    """A stream and a list say that a run's params are there, and how much of them; the run itself has them."""
+    run_id = await world.run_row(params='{"label": "%s"}' % ("x" * 3000), result='{"n": 1}', **ENDED)
+    async with listening(world.app, path, world.auth("key")) as listener:
+        ((_, _, data),) = await listener.next()
+    async with asgi_client(world.app) as client:
+        client.headers.update(world.auth("key"))
+        (listed,) = (await client.get(f"/v1/teams/{world.team.id}/jobs")).json()["job_runs"]
+        viewed = (await client.get(f"/v1/jobs/{run_id}")).json()["job_run"]
+    assert data["job_run"] == listed
+    assert (listed["params"], listed["result"], list(listed["omitted"])) == (None, {"n": 1}, ["params"])
+    assert (viewed["params"], viewed["omitted"]) == ({"label": "x" * 3000}, None)
 
 
 async def test_a_page_is_told_only_what_changed(world: World) -> None:

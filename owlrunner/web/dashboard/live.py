@@ -14,9 +14,11 @@ import msgspec
 from quart import Response, request
 
 from owlrunner.errors import OwlRunnerError
+from owlrunner.web.api import Api
+from owlrunner.web.dashboard.visitor import visitor
 from owlrunner.web.fingerprints import fingerprint, split
 from owlrunner.web.inputs import log_position
-from owlrunner.web.streams import CONTENT_TYPE, HEADERS, Sight, Streams, event
+from owlrunner.web.streams import CONTENT_TYPE, HEADERS, Sight, event
 
 _TICKING = re.compile(r'(<(\w+)[^>]*?) data-(?:ticking|ago|left)="[^"]*"([^>]*>).*?</\2>', re.DOTALL)
 """What the browser counts on by itself: that it is another number by now is no change."""
@@ -93,7 +95,7 @@ Look = Callable[[Seen], Awaitable[View]]
 """Draws the live parts of one page, as one visitor sees it, with the lines of its log that the browser lacks."""
 
 
-async def answer(streams: Streams, look: Look) -> Response:
+async def answer(api: Api, look: Look) -> Response:
     """What the request wants: a stream of changes, or, from a browser that gets no stream, what has changed.
 
     Raises whatever ``look`` raises, and TooManyRequests.
@@ -113,7 +115,11 @@ async def answer(streams: Streams, look: Look) -> Response:
         seen = Seen.parse(change.seen)
         return Sight(event(msgspec.json.encode(change), identity=change.seen), view.is_active)
 
-    response = Response(await streams.open(sight), headers=HEADERS)
+    if request.method == "HEAD":
+        await look(seen)
+        return Response(b"", headers=HEADERS)
+    who = await visitor(api.accounts)
+    response = Response(await api.streams.open(sight, caller=who.actor.id), headers=HEADERS)
     response.timeout = None
     return response
 

@@ -76,7 +76,7 @@ def add_routes(pages: Blueprint, api: Api) -> None:
             who = await visitor_with(api.accounts, token)
             return (await _find(api, who, identity, wanted, seen))[1]
 
-        return await answer(api.streams, look)
+        return await answer(api, look)
 
     @pages.post("/dashboard/jobs/<run_id>/cancel")
     async def cancel(run_id: str) -> BaseResponse:

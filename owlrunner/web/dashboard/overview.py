@@ -71,7 +71,7 @@ def add_routes(pages: Blueprint, api: Api) -> None:
                 remembered[:] = [await _past(api, who, team, span)]
             return await _view(api, who, team, remembered[-1])
 
-        return await answer(api.streams, look)
+        return await answer(api, look)
 
 
 def _span(told: Mapping[str, str]) -> str:

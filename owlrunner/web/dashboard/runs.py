@@ -131,7 +131,7 @@ def add_routes(pages: Blueprint, api: Api) -> None:
             who = await visitor_with(api.accounts, token)
             return _view(api, who, await _find(api, who, told))
 
-        return await answer(api.streams, look)
+        return await answer(api, look)
 
 
 def shown(api: Api, seen: SeenRun, projects: Mapping[UUID, str], who: Visitor) -> RunShown:
