@@ -162,3 +162,7 @@ class TooManyRequests(Refused):
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class ServerBusy(TooManyRequests):
+    """Others have all that the server can do at once. ``retry_after`` is in seconds."""

@@ -74,6 +74,8 @@ async def run_server(
         hangups = opened.enter_context(noted_hangups())
         url = await opened.enter_async_context(open_database_url(config))
         api_db = await opened.enter_async_context(open_database(config, url, config.database.pool_size, "api"))
+        # One connection, for /ready: what a crowd of requests waits for says nothing about the database.
+        probe = await opened.enter_async_context(open_database(config, url, 1, "probe"))
         db = await opened.enter_async_context(open_runtime_database(config, url))
         await bring_schema(config, db, catalog)
         make_nurseries_safe()
@@ -102,6 +104,7 @@ async def run_server(
                             config,
                             missing=loops.late,
                             streams=streams,
+                            probe=probe,
                         )
                         web_url = await serving.start(serve_web, app, config.web, port, stop)
                     claiming = await intake.start(loops.claim, runs)

@@ -87,10 +87,6 @@ class Accounts:
             raise Unauthenticated("API key expired")
         return Caller.from_key(key)
 
-    async def reach_database(self) -> None:
-        """Return if the database answers."""
-        await accounts.answers(self.db)
-
     async def issue_code(self, email: str | None) -> IssuedCode:
         """Store a new login code for an address, known or not: from outside both look the same.
 

@@ -1,16 +1,13 @@
 """This is the room for the handlers of the API: each reads what it needs, asks a door, and renders the answer."""
 
-from collections.abc import Callable, Collection
-
 import attrs
-import trio
 
 from owlrunner.accounts import Accounts, Caller, KeyRequest, User
 from owlrunner.accounts.credentials import as_uuid
 from owlrunner.accounts.door import SESSION_SECONDS
 from owlrunner.actor import ApiKeyActor, Role, TeamActor, UserActor
 from owlrunner.config import Config
-from owlrunner.errors import DatabaseTrouble, InvalidRequest, PermissionDenied
+from owlrunner.errors import InvalidRequest, PermissionDenied
 from owlrunner.job_run import RunStatus
 from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
@@ -20,6 +17,8 @@ from owlrunner.web import inputs, rendering
 from owlrunner.web.auth import token_cookie
 from owlrunner.web.exchange import Answer, Request, encode
 from owlrunner.web.login_codes import mail_code
+from owlrunner.web.readiness import Readiness
+from owlrunner.web.shares import Shares
 from owlrunner.web.site import Site
 from owlrunner.web.streams import Streams
 from owlrunner.web.watched_runs import WatchedRuns
@@ -41,8 +40,6 @@ from owlrunner.web.wire import (
 )
 
 MOST_IN_BATCH = 1000
-READY_PATIENCE = 2.0
-"""Seconds that the database gets to answer before the server calls itself not ready."""
 
 
 @attrs.frozen
@@ -53,9 +50,9 @@ class Api:
     accounts: Accounts
     mailer: Mailer
     config: Config
-    missing: Callable[[], Collection[str]]
-    """Names what the server lacks besides the database; nothing when it is ready."""
+    readiness: Readiness
     streams: Streams
+    shares: Shares
     job_types: bytes
     """The answer of ``/v1/job-types``: the catalog never changes."""
     openapi: bytes
@@ -228,16 +225,7 @@ async def health(api: Api, request: Request) -> Answer:  # noqa: ARG001
 
 async def ready(api: Api, request: Request) -> Answer:  # noqa: ARG001
     """Say whether the server can do its work."""
-    missing = list(api.missing())
-    reached = False
-    with trio.move_on_after(READY_PATIENCE):
-        try:
-            await api.accounts.reach_database()
-            reached = True
-        except DatabaseTrouble:
-            reached = False
-    if not reached:
-        missing.insert(0, "database")
+    missing = await api.readiness.missing()
     if missing:
         return Answer(503, encode(Unready("not ready", missing)))
     return _ok(Status("ready"))

@@ -1,30 +1,37 @@
 """This is the room for the application: the dispatcher in front, Quart behind it for what is not the API."""
 
+import contextlib
 from collections.abc import Callable, Collection
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 from quart import Response, request
+from quart.ctx import RequestContext
+from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException
 
 from owlrunner.accounts import Accounts
 from owlrunner.config import Config
-from owlrunner.errors import PermissionDenied
+from owlrunner.errors import PermissionDenied, Unauthenticated
 from owlrunner.job_type import Scope
 from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
+from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Bell
 from owlrunner.web.api import Api
 from owlrunner.web.dashboard import add_pages
-from owlrunner.web.dashboard.visitor import TOKEN_COOKIE
+from owlrunner.web.dashboard.visitor import TOKEN_COOKIE, token_of_request
 from owlrunner.web.dispatch import Dispatcher
 from owlrunner.web.errors import error_answer, no_route
 from owlrunner.web.exchange import MAX_BODY, Answer, ProtocolRefusal, send_answer
 from owlrunner.web.openapi import job_types_document, openapi_document
+from owlrunner.web.readiness import Readiness
 from owlrunner.web.routes import ROUTES
+from owlrunner.web.shares import Shares, party_of
 from owlrunner.web.site import Site
 from owlrunner.web.streams import Streams
 
@@ -54,12 +61,23 @@ class Application(QuartTrio):
 
     asgi_http_class = Connection
 
-    def __init__(self, dispatcher: Dispatcher, site: Site) -> None:
+    def __init__(self, dispatcher: Dispatcher, api: Api) -> None:
         super().__init__(
             "owlrunner.web", static_folder=None, template_folder=None, root_path=str(Path(__file__).parent)
         )
         self.dispatcher = dispatcher
-        self.site = site
+        self.site = api.site
+        self._api = api
+
+    async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:
+        """Draw a page, with a share of its visitor's. What it streams afterwards has its own limits."""
+        async with AsyncExitStack() as held:
+            if token := token_of_request():
+                with contextlib.suppress(Unauthenticated):
+                    # Who is not signed in is told so by the page.
+                    caller = await self._api.accounts.resolve(token)
+                    await held.enter_async_context(self._api.shares.of(party_of(caller.actor)))
+            return await super().dispatch_request(request_context)
 
 
 def build_app(
@@ -70,11 +88,13 @@ def build_app(
     *,
     missing: Callable[[], Collection[str]] = tuple,
     streams: Streams | None = None,
+    probe: Database | None = None,
 ) -> Application:
     """Return the ASGI application: the API, and a Quart application to which pages can be added.
 
     ``missing`` names what the server lacks besides the database, for ``/ready``; it is asked often and must not block.
     ``streams`` are woken and ended from outside; without, they look by themselves and go on as long as somebody listens.
+    ``probe`` is what ``/ready`` asks whether the database answers.
     """
     site = Site.of(config.web)
     triggerable = jobs.catalog.of_scope(Scope.PROJECT)
@@ -83,13 +103,14 @@ def build_app(
         accounts=accounts,
         mailer=mailer,
         config=config,
-        missing=missing,
+        readiness=Readiness(probe or jobs.db, missing),
+        shares=Shares.of_pool(config.database.pool_size),
         streams=streams or Streams(Bell(), trio.Event()),
         job_types=job_types_document(triggerable),
         openapi=openapi_document(ROUTES, triggerable, site.cookie),
         site=site,
     )
-    app = Application(Dispatcher(api, ROUTES), site)
+    app = Application(Dispatcher(api, ROUTES), api)
     app.config[TOKEN_COOKIE] = site.cookie
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     # A path is served as it is, or not at all: no redirects.

@@ -26,6 +26,7 @@ from owlrunner.web.exchange import (
 )
 from owlrunner.web.inputs import query_texts, typed, unquoted
 from owlrunner.web.routes import Auth, Route
+from owlrunner.web.shares import party_of
 
 
 @attrs.define
@@ -126,7 +127,10 @@ class Dispatcher:
             credential=credential,
             last_event_id=_last_event_id(scope) if route.streams else "",
         )
-        return await route.handler(self._api, request)
+        if caller is None:
+            return await route.handler(self._api, request)
+        async with self._api.shares.of(party_of(caller.actor)):
+            return await route.handler(self._api, request)
 
     async def _known(self, route: Route, scope: HTTPScope) -> tuple[Caller | None, str | None]:
         """Who asks, as far as the route wants to know. Raises Unauthenticated and PermissionDenied."""

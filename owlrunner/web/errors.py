@@ -13,6 +13,7 @@ from owlrunner.errors import (
     NotFound,
     PermissionDenied,
     RunAlreadyActive,
+    ServerBusy,
     StatementFailed,
     TooManyRequests,
     Unauthenticated,
@@ -32,6 +33,7 @@ STATUS: Mapping[type[Exception], int] = {
     AlreadyExists: 409,
     RunAlreadyActive: 409,
     TooManyRequests: 429,
+    ServerBusy: 503,
     DatabaseUnavailable: 503,
     MailUnavailable: 503,
 }

@@ -57,7 +57,7 @@ def all_answers(route: Route) -> dict[int, tuple[type[Struct], ...]]:
         common |= dict.fromkeys((408, 413, 415), (wire.ProtocolError,))
         common[400] = (wire.Error, wire.ProtocolError)
     if route.auth is not Auth.NONE:
-        common |= {401: (wire.Error,), 403: (wire.Error,)}
+        common |= {401: (wire.Error,), 403: (wire.Error,), 429: (wire.Error,)}
     if route.path.startswith("/v1/"):
         common[503] = (wire.Error,)
     both = [*route.answers.items(), *common.items()]
@@ -85,7 +85,7 @@ ROUTES: tuple[Route, ...] = (
         permissions=(READ,),
         query=inputs.StreamQuery,
         streams=True,
-        answers={200: (wire.OneRun,), 429: (wire.Error,)},
+        answers={200: (wire.OneRun,)},
     ),
     Route(
         method="POST",

@@ -1,0 +1,106 @@
+"""Share what a server can do at once among those who ask, so that whoever asks for much waits for itself.
+
+A *party* is a user, or a team by its keys. Each request of a party holds a share while it is worked on. A party has only some of
+the shares, so that others find one however long its requests take. What finds none waits; a share that becomes free goes to the
+party that holds fewest, and among those who hold as many they take turns.
+"""
+
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import trio
+
+from owlrunner.actor import TeamActor, UserActor
+from owlrunner.errors import ServerBusy, TooManyRequests
+
+PATIENCE = 5.0
+"""Seconds that a request waits for a share."""
+MOST_WAITING = 100
+"""Requests of one party that wait."""
+RETRY_AFTER = 1
+
+
+def party_of(actor: TeamActor) -> UUID:
+    """In whose name an actor asks: a user's own, or its team's for an API key, because a team can make as many as it likes."""
+    return actor.id if isinstance(actor, UserActor) else actor.team_id
+
+
+class Shares:
+    """``most`` shares, of which one party holds ``most_of_one`` at once."""
+
+    def __init__(self, most: int, most_of_one: int) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
+        self._held: Counter[UUID] = Counter()
+        self._waiting: dict[UUID, deque[trio.Event]] = {}
+
+    @classmethod
+    def of_pool(cls, connections: int) -> "Shares":
+        """So many that some connections are always left for finding out who asks."""
+        most = connections - connections // 5
+        return cls(most, max(1, most * 3 // 5))
+
+    @asynccontextmanager
+    async def of(self, party: UUID) -> AsyncIterator[None]:
+        """Hold a share as long as the block lasts. Raises TooManyRequests and ServerBusy."""
+        if self._has_room(party) and party not in self._waiting:
+            self._held[party] += 1
+        else:
+            await self._wait(party)
+        try:
+            yield
+        finally:
+            self._give_back(party)
+
+    def _give_back(self, party: UUID) -> None:
+        self._held -= Counter([party])
+        self._hand_on()
+
+    def _has_room(self, party: UUID) -> bool:
+        return self._held[party] < self._most_of_one and self._held.total() < self._most
+
+    async def _wait(self, party: UUID) -> None:
+        """Wait for a turn; it comes with the share."""
+        turns = self._waiting.setdefault(party, deque())
+        if len(turns) >= MOST_WAITING:
+            raise _too_many()
+        turn = trio.Event()
+        turns.append(turn)
+        try:
+            with trio.move_on_after(PATIENCE):
+                await turn.wait()
+        except BaseException:
+            if turn.is_set():
+                self._give_back(party)
+            else:
+                self._leave(party, turn)
+            raise
+        if not turn.is_set():
+            self._leave(party, turn)
+            if self._held[party] >= self._most_of_one:
+                raise _too_many()
+            raise ServerBusy("The server is busy. Try again later.", retry_after=RETRY_AFTER)
+
+    def _leave(self, party: UUID, turn: trio.Event) -> None:
+        turns = self._waiting[party]
+        turns.remove(turn)
+        if not turns:
+            del self._waiting[party]
+
+    def _hand_on(self) -> None:
+        """Give what is free to those who wait."""
+        while able := [party for party in self._waiting if self._has_room(party)]:
+            party = min(able, key=self._held.__getitem__)
+            turns = self._waiting.pop(party)
+            turn = turns.popleft()
+            if turns:
+                # Behind the others.
+                self._waiting[party] = turns
+            self._held[party] += 1
+            turn.set()
+
+
+def _too_many() -> TooManyRequests:
+    return TooManyRequests("Too many requests at once", retry_after=RETRY_AFTER)
