@@ -231,7 +231,12 @@ class Jobs:
             earlier = await job_runs.earlier_attempts(session, run_id) if run.attempt else []
             # Looked at after the run: what an ended run has logged is all there.
             lines = await job_runs.newest_lines(session, run_id, wanted, after, limit)
-            return AboutRun(seen, found.server, told, pace, earlier, lines)
+            is_whole = (
+                after != (0, 0)
+                or not (wanted.levels or wanted.text)
+                or await job_runs.is_searched_whole(session, run_id)
+            )
+            return AboutRun(seen, found.server, told, pace, earlier, lines, is_whole)
 
     def _triggerable(self, actor: Actor, name: str | None) -> AnyJobType:
         """The job type, if the actor may trigger it by hand."""

@@ -32,6 +32,8 @@ class AboutRun:
     """The attempts before."""
     lines: list[StoredLogLine]
     """Of its log, in order."""
+    is_log_searched: bool
+    """Whether the whole log was searched for them, not only its newest lines."""
 
     @property
     def run(self) -> JobRun:

@@ -34,6 +34,8 @@ class Filters:
     until: datetime | timedelta | None = None
 
 
+LINES_SEARCHED = 20_000
+"""How many of the newest lines of a run's log are searched: more than one attempt can write."""
 LONGEST_IN_LIST = 2_000
 """Bytes of JSON up to which lists and streams carry params and results. A list of 200 then has a megabyte at most of them."""
 
@@ -215,16 +217,23 @@ async def log_page(db: Speaks, run_id: UUID, after: tuple[int, int], limit: int)
 async def newest_lines(
     db: Speaks, run_id: UUID, wanted: LogFilter, after: tuple[int, int], limit: int
 ) -> list[StoredLogLine]:
-    """The newest ``limit`` lines of a run's log after the line (attempt, seq), in order."""
+    """The newest ``limit`` lines of a run's log after the line (attempt, seq), in order; of its newest LINES_SEARCHED lines."""
     params = {
         "run_id": run_id,
         "after_attempt": after[0],
         "after_seq": after[1],
         "levels": list(wanted.levels) or None,
         "text": wanted.text or None,
+        "searched": LINES_SEARCHED,
         "limit": limit,
     }
     return [StoredLogLine._make(row) for row in await db.rows("logs/newest", params)]
+
+
+async def is_searched_whole(db: Speaks, run_id: UUID) -> bool:
+    """Whether a run's log has no more than LINES_SEARCHED lines."""
+    ((is_longer,),) = await db.rows("logs/is_longer", {"run_id": run_id, "lines": LINES_SEARCHED})
+    return not is_longer
 
 
 async def progress_of(db: Speaks, run_id: UUID) -> list[ProgressAt]:

@@ -150,7 +150,11 @@ async def test_a_log_is_read_in_order_from_where_one_was(db: Database) -> None:
         assert await page((1, 9), 2) == ["Four"]
 
         async def newest(
-            after: tuple[int, int], limit: int, levels: list[str] | None = None, text: str | None = None
+            after: tuple[int, int],
+            limit: int,
+            levels: list[str] | None = None,
+            text: str | None = None,
+            searched: int = 9,
         ) -> list[str]:
             params = {
                 "run_id": run_id,
@@ -158,6 +162,7 @@ async def test_a_log_is_read_in_order_from_where_one_was(db: Database) -> None:
                 "after_seq": after[1],
                 "levels": levels,
                 "text": text,
+                "searched": searched,
                 "limit": limit,
             }
             return [row[5] for row in await session.rows("logs/newest", params)]
@@ -168,6 +173,8 @@ async def test_a_log_is_read_in_order_from_where_one_was(db: Database) -> None:
         assert await newest((0, 0), 9, ["error"]) == ["three", "Four"]
         assert await newest((0, 0), 9, None, "fOUR") == ["Four"]
         assert await newest((0, 0), 9, ["info"], "o") == ["one", "two"]
+        assert await newest((0, 0), 9, ["info"], "o", searched=3) == ["two"]
+        assert await newest((1, 1), 9, ["info"], "o", searched=2) == []
 
 
 async def test_earlier_attempts_are_told_by_their_last_words(db: Database) -> None:

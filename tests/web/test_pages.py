@@ -140,6 +140,26 @@ async def test_a_run_tells_all(world: World, admins: httpx.AsyncClient) -> None:
     assert "unsafe-inline" not in response.headers["content-security-policy"]
 
 
+async def test_a_search_of_a_part_says_so(
+    world: World, admins: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search looks at the newest lines of a log, and says so where there are more; a page without one shows no such note."""
+    monkeypatch.setattr("owlrunner.storage.job_runs.LINES_SEARCHED", 3)
+    run_id = await world.run_row(**ENDED)
+    line = """
+        insert into job_run_logs (run_id, attempt, seq, at, level, logger, message)
+        select %(id)s, 1, n, now(), 'info', 'x', 'owl ' || n
+    """
+    await world.sql(f"{line} from generate_series(1, 3) n", id=run_id)
+    note, page = "Searched: the newest 20,000 lines.", f"/dashboard/jobs/{run_id}"
+    assert note not in (await admins.get(f"{page}?q=owl")).text
+    await world.sql(f"{line} from generate_series(4, 4) n", id=run_id)
+    searched = (await admins.get(f"{page}?q=owl")).text
+    assert (note in searched, "owl 4" in searched, "owl 1" in searched) == (True, True, False)
+    assert note in (await admins.get(f"{page}?level=info")).text
+    assert note not in (await admins.get(page)).text
+
+
 async def test_a_run_with_long_values(world: World, admins: httpx.AsyncClient) -> None:
     """Params and result that are too long for a page lead to where they are whole."""
     long = '{"label": "%s"}' % ("x" * LONGEST_SHOWN)

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from owlrunner.errors import RunAlreadyActive, RunAlreadyEnded
 from owlrunner.job_run import JobRun, RunStatus
 from owlrunner.run_reports import AboutRun
-from owlrunner.storage.job_runs import EarlierAttempt, LogFilter, ProgressAt, StoredLogLine
+from owlrunner.storage.job_runs import LINES_SEARCHED, EarlierAttempt, LogFilter, ProgressAt, StoredLogLine
 from owlrunner.trigger_request import TriggerRequest
 from owlrunner.web.api import Api
 from owlrunner.web.dashboard.drawing import draw, draw_part
@@ -52,7 +52,8 @@ def add_routes(pages: Blueprint, api: Api) -> None:
     async def one_run(run_id: str) -> str:
         who = await visitor(api.accounts)
         wanted = _wanted_lines(request.args)
-        run, view = await _find(api, who, _uuid(run_id), wanted, Seen())
+        about, view = await _find(api, who, _uuid(run_id), wanted, Seen())
+        run = about.run
         return draw(
             "run",
             who=who,
@@ -65,6 +66,8 @@ def add_routes(pages: Blueprint, api: Api) -> None:
             least=request.args.get("level", ""),
             levels=LEVELS[1:],
             is_cut=len(view.lines) == LINES,
+            is_searched_whole=about.is_log_searched,
+            lines_searched=LINES_SEARCHED,
             note=NOTES.get(request.args.get("note", "")),
         )
 
@@ -120,12 +123,12 @@ def _wanted_lines(told: Mapping[str, str]) -> LogFilter:
     return LogFilter(levels, told.get("q", "").replace("\x00", "").strip()[:LONGEST_SEARCH])
 
 
-async def _find(api: Api, who: Visitor, run_id: UUID, wanted: LogFilter, seen: Seen) -> tuple[JobRun, View]:
-    """The run and its page's live parts, with the lines of its log that the browser lacks."""
+async def _find(api: Api, who: Visitor, run_id: UUID, wanted: LogFilter, seen: Seen) -> tuple[AboutRun, View]:
+    """What there is about a run, and its page's live parts, with the lines of its log that the browser lacks."""
     about = await api.jobs.about(who.actor, run_id, wanted, seen.position, LINES)
     team_id = about.run.team_id
     projects = await projects_of(api, who, team_id) if team_id is not None else {}
-    return about.run, _view(about, shown(api, about.seen, projects, who), who, seen)
+    return about, _view(about, shown(api, about.seen, projects, who), who, seen)
 
 
 def _view(about: AboutRun, one: RunShown, who: Visitor, seen: Seen) -> View:
