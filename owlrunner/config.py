@@ -14,6 +14,7 @@ from owlrunner.config_checks import (
     checked_domains,
     checked_email,
     checked_host,
+    checked_networks,
     checked_port,
     checked_sender,
     checked_url,
@@ -117,6 +118,8 @@ class WebConfig:
     """Whether an address that is not known becomes a user, with a team of their own, by signing in."""
     sign_up_domains: list[str] = attrs.field(factory=list, validator=checked_domains)
     """Only addresses of these domains do. Empty: any."""
+    trusted_proxies: list[str] = attrs.field(factory=list, validator=checked_networks)
+    """Addresses and networks of the proxies in front, whose X-Forwarded-For says from where a request comes."""
     secure_cookies: bool = False
     """Set it where browsers reach the server through TLS and ``public_url`` does not say so."""
     show_codes: bool = False

@@ -1,5 +1,6 @@
 """Check single values of the configuration; each check raises ValueError with a sentence that names the key."""
 
+import ipaddress
 import re
 from email.utils import getaddresses
 from typing import Any
@@ -32,6 +33,15 @@ def checked_domains(_instance: object, attribute: "attrs.Attribute[Any]", value:
             domain_in_ascii(domain)
         except ValueError as problem:
             raise ValueError(f"{attribute.name} must be domains like example.com: {problem}") from None
+
+
+def checked_networks(_instance: object, attribute: "attrs.Attribute[Any]", value: list[str]) -> None:
+    """Want addresses or networks."""
+    for network in value:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as problem:
+            raise ValueError(f"{attribute.name} must be addresses or networks like 10.0.0.0/8: {problem}") from None
 
 
 def checked_email(_instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:

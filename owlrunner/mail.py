@@ -25,6 +25,8 @@ from owlrunner.name_resolution import RESOLVER, Addresses
 
 MAX_THREADS = 20
 """How many threads one mailer uses at once. Its own: handlers that fill Trio's do not hold up mail."""
+MAX_WAITING = 20
+"""How many mails wait for one of them. More are refused at once: each would wait for those before it at a silent server."""
 QUIT_TIMEOUT = 2.0
 """Seconds that a mail server gets to say goodbye, after it has taken the mail."""
 NO_SUCH_ADDRESS = frozenset({501, 550, 551, 553})
@@ -77,6 +79,8 @@ class Mailer:
         if not self.config.host:
             logger.info("mail to %s: %s\n%s", message["To"], message["Subject"], text)
             return
+        if self._threads.statistics().tasks_waiting >= MAX_WAITING:
+            raise MailUnavailable(f"{self._server}: {MAX_THREADS + MAX_WAITING} other mails are on their way already")
         taken = threading.Event()
         try:
             with trio.fail_after(self.config.timeout):

@@ -261,6 +261,23 @@ async def test_handlers_that_fill_all_threads_do_not_hold_up_mail(serve: Serve) 
     assert len(mailbox.got) == 1
 
 
+async def test_a_silent_server_is_not_waited_for_by_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where as many mails are under way as may be, one more is refused at once."""
+    monkeypatch.setattr(mail, "MAX_WAITING", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        config = mail_config(silent.getsockname()[1], timeout=5.0)
+        mailer = Mailer(config)
+        with trio.fail_after(4):
+            async with trio.open_nursery() as nursery:
+                for _ in range(mail.MAX_THREADS + 2):
+                    nursery.start_soon(mailer.send, "ann@acme.test", "s", "t")
+                while mailer._threads.statistics().tasks_waiting < 2:
+                    await trio.testing.wait_all_tasks_blocked(0.01)
+                with pytest.raises(MailUnavailable, match="22 other mails are on their way already"):
+                    await mailer.send("ann@acme.test", "s", "t")
+                nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize(
     ("command", "reply"),
     [

@@ -4,6 +4,7 @@ from owlrunner.accounts.administration import Administration
 from owlrunner.accounts.credentials import DEFAULT_PERMISSIONS, Caller
 from owlrunner.accounts.door import Accounts, AgentLogin, IssuedCode, SignedIn
 from owlrunner.accounts.new_keys import KeyRequest, SeveralTeams
+from owlrunner.accounts.origin import Origin
 from owlrunner.accounts.recent_callers import RecentCallers
 from owlrunner.accounts.sign_up import SignUp
 from owlrunner.storage.accounts import ApiKey, Membership, Project, Team, User
@@ -18,6 +19,7 @@ __all__ = [
     "IssuedCode",
     "KeyRequest",
     "Membership",
+    "Origin",
     "Project",
     "RecentCallers",
     "SeveralTeams",

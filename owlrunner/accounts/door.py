@@ -1,5 +1,6 @@
 """This is the room for what somebody may do about who they are: sign in and out, and hold API keys."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from uuid import UUID
@@ -16,20 +17,21 @@ from owlrunner.accounts.credentials import (
     slug_of,
 )
 from owlrunner.accounts.new_keys import KeyRequest, chosen_team, create_key
+from owlrunner.accounts.origin import FAILURES_OF_CLIENT, GUESSES, KNOWN_ORIGINS, LIMITS, Origin
 from owlrunner.accounts.recent_callers import RecentCallers
 from owlrunner.accounts.sign_up import SignUp
 from owlrunner.actor import Role, UserActor, in_team, require_team
 from owlrunner.errors import InvalidRequest, NotFound, PermissionDenied, TooManyRequests, Unauthenticated
-from owlrunner.storage import accounts
+from owlrunner.storage import accounts, sign_ins
 from owlrunner.storage.accounts import ApiKey, Project, Team, User
 from owlrunner.storage.postgres import Database, Session
 
 T = TypeVar("T")
 
-CODES_PER_HOUR = 5
-GUESSES = 5
 SESSION_SECONDS = 7 * 24 * 60 * 60
 AGENT_KEY_NAME = "CLI Agent Key"
+
+logger = logging.getLogger(__name__)
 
 
 @attrs.frozen
@@ -87,7 +89,7 @@ class Accounts:
             raise Unauthenticated("API key expired")
         return Caller.from_key(key)
 
-    async def issue_code(self, email: str | None) -> IssuedCode:
+    async def issue_code(self, email: str | None, origin: Origin) -> IssuedCode:
         """Store a new login code for an address, known or not: from outside both look the same.
 
         Raises InvalidRequest and TooManyRequests.
@@ -96,22 +98,29 @@ class Accounts:
         if address is None:
             raise InvalidRequest("Valid email is required")
         code = new_code()
-        code_id, seconds = await accounts.issue_code(self.db, address, hashed(code), CODES_PER_HOUR)
-        if code_id is None:
+        new = await sign_ins.issue_code(self.db, address, hashed(code), origin.place, LIMITS)
+        if new.id is None:
+            logger.warning(
+                "no login code for %s, asked for from %s: limit %s",
+                address,
+                origin.client or "an unknown client",
+                new.limit,
+            )
+            await self._note("code_refused", address, origin)
             raise TooManyRequests(
-                "Too many verification codes requested. Try again later.", retry_after=max(1, seconds)
+                "Too many verification codes requested. Try again later.", retry_after=max(1, new.seconds)
             )
         goes_out = self.sign_up.allows(address) or await accounts.by_email(self.db, address) is not None
-        return IssuedCode(code_id, address, code, goes_out)
+        return IssuedCode(new.id, address, code, goes_out)
 
     async def withdraw_code(self, issued: IssuedCode) -> None:
-        """Take back a code that could not be delivered, so that it does not count against the address."""
-        await accounts.withdraw_code(self.db, issued.id)
+        """Take back a code that could not be delivered, so that it does not count for whoever asked for it."""
+        await sign_ins.withdraw_code(self.db, issued.id)
 
-    async def sign_in(self, email: str | None, code: str | None) -> SignedIn:
+    async def sign_in(self, email: str | None, code: str | None, origin: Origin) -> SignedIn:
         """Sign a user in with a login code; an address that is new and may sign up becomes a user with a team of their own.
 
-        Raises InvalidRequest and Unauthenticated.
+        Raises InvalidRequest, TooManyRequests and Unauthenticated.
         """
 
         async def start(session: Session, address: str) -> SignedIn:
@@ -120,14 +129,15 @@ class Accounts:
             await accounts.start_session(session, user.id, hashed(token), SESSION_SECONDS)
             return SignedIn(user, token, is_new)
 
-        return await self._with_code(email, code, start)
+        return await self._with_code(email, code, origin, start)
 
-    async def agent_login(self, email: str | None, code: str | None, team_id: str | None) -> AgentLogin:
+    async def agent_login(self, email: str | None, code: str | None, team_id: str | None, origin: Origin) -> AgentLogin:
         """Give a user's program a key that may do all an agent may, in return for a login code.
 
         A refusal leaves the code alive, so that it can be sent again together with the team.
 
-        Raises InvalidRequest, Unauthenticated, SeveralTeams, and PermissionDenied: only who may make keys gets one.
+        Raises InvalidRequest, TooManyRequests, Unauthenticated, SeveralTeams, and PermissionDenied: only who may make keys
+        gets one.
         """
 
         async def make(session: Session, address: str) -> AgentLogin:
@@ -136,7 +146,7 @@ class Accounts:
             raw, _ = await create_key(session, user, team, KeyRequest(AGENT_KEY_NAME, "agent"))
             return AgentLogin(raw, team)
 
-        return await self._with_code(email, code, make)
+        return await self._with_code(email, code, origin, make)
 
     async def sign_out(self, token: str) -> None:
         """End a sign-in. What is not a token that is signed in is ignored."""
@@ -190,13 +200,40 @@ class Accounts:
             raise NotFound("User not found")
         return user, is_new
 
-    async def _with_code(self, email: str | None, code: str | None, then: Callable[[Session, str], Awaitable[T]]) -> T:
+    async def _with_code(
+        self, email: str | None, code: str | None, origin: Origin, then: Callable[[Session, str], Awaitable[T]]
+    ) -> T:
         """Do what a right code allows, in one transaction with using it up; a wrong guess is counted for good."""
         if not email or not code:
             raise InvalidRequest("email and code required")
+        await self._require_few_failures(origin)
         address = normal_email(email)
+        try:
+            return await self._guessed(address, hashed(code.strip()), origin, then)
+        except Unauthenticated:
+            logger.warning("a sign-in as %s from %s failed", address, origin.client or "an unknown client")
+            await self._note("sign_in_failed", address, origin)
+            raise
+
+    async def _guessed(
+        self, address: str | None, code_hash: str, origin: Origin, then: Callable[[Session, str], Awaitable[T]]
+    ) -> T:
         if address is not None:
             async with self.db.session() as session, session.transaction():
-                if await accounts.guess_code(session, address, hashed(code.strip()), GUESSES):
-                    return await then(session, address)
+                if await sign_ins.guess_code(session, address, code_hash, origin.place.browser, GUESSES):
+                    done = await then(session, address)
+                    await sign_ins.know_origin(session, address, origin.place, KNOWN_ORIGINS)
+                    await sign_ins.note_event(session, "sign_in", address, origin.place)
+                    return done
+        # Not inside of the transaction: a wrong guess is counted.
         raise Unauthenticated("Invalid or expired code")
+
+    async def _require_few_failures(self, origin: Origin) -> None:
+        if origin.client is None:
+            return
+        failures, seconds = await sign_ins.recent_failures(self.db, origin.client)
+        if failures >= FAILURES_OF_CLIENT:
+            raise TooManyRequests("Too many failed sign-ins. Try again later.", retry_after=max(1, seconds))
+
+    async def _note(self, action: str, address: str | None, origin: Origin) -> None:
+        await sign_ins.note_event(self.db, action, address, origin.place)

@@ -10,7 +10,7 @@ import msgspec
 
 from owlrunner.actor import Role
 from owlrunner.storage.job_runs import Speaks
-from owlrunner.storage.postgres import Database, Session
+from owlrunner.storage.postgres import Session
 
 
 class Team(NamedTuple):
@@ -125,25 +125,6 @@ async def by_token(db: Speaks, token_hash: str) -> User | None:
 async def by_email(db: Speaks, email: str) -> User | None:
     """The user with this address, or None."""
     return _user(await db.rows("accounts/user_by_email", {"email": email}))
-
-
-async def issue_code(db: Database, email: str, code_hash: str, per_hour: int) -> tuple[UUID | None, int]:
-    """Store a login code and return its id, or None and the seconds to wait for the next one."""
-    async with db.session() as session, session.transaction():
-        await session.rows("accounts/lock_email", {"email": email})
-        row = await session.row("accounts/issue_code", {"email": email, "code_hash": code_hash, "per_hour": per_hour})
-    return (row[0], row[1] or 0) if row else (None, 0)
-
-
-async def withdraw_code(db: Speaks, code_id: UUID) -> None:
-    """Forget a login code that could not be delivered."""
-    await db.rows("accounts/withdraw_code", {"id": code_id})
-
-
-async def guess_code(db: Speaks, email: str, code_hash: str, guesses: int) -> bool:
-    """Use the address's live code up and return True, or count a wrong guess (if there is a live code at all)."""
-    row = await db.row("accounts/guess_code", {"email": email, "code_hash": code_hash, "guesses": guesses})
-    return row is not None and row[0]
 
 
 async def sign_up(session: Session, email: str, name: str, slug: str) -> None:

@@ -165,14 +165,14 @@ async def me(api: Api, request: Request) -> Answer:  # noqa: ARG001
 async def send_code(api: Api, request: Request) -> Answer:
     """Mail a login code."""
     body: inputs.SendCodeBody = request.body
-    await mail_code(api.accounts, api.mailer, body.email)
+    await mail_code(api.accounts, api.mailer, body.email, request.origin)
     return _ok(Message("Verification code sent"))
 
 
 async def verify_code(api: Api, request: Request) -> Answer:
     """Sign a user in."""
     body: inputs.VerifyCodeBody = request.body
-    signed_in = await api.accounts.sign_in(body.email, body.code)
+    signed_in = await api.accounts.sign_in(body.email, body.code, request.origin)
     user = signed_in.user
     teams = rendering.membership_bodies(user.memberships)
     answer = SignInAnswer(signed_in.token, rendering.user_body(user), teams, signed_in.is_new)
@@ -183,7 +183,7 @@ async def verify_code(api: Api, request: Request) -> Answer:
 async def agent_login(api: Api, request: Request) -> Answer:
     """Give a user's program a key."""
     body: inputs.AgentLoginBody = request.body
-    login = await api.accounts.agent_login(body.email, body.code, body.team_id)
+    login = await api.accounts.agent_login(body.email, body.code, body.team_id, request.origin)
     return Answer(201, encode(AgentLoginAnswer(login.raw_key, rendering.team_body(login.team))))
 
 

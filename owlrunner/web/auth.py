@@ -5,6 +5,8 @@ from hypercorn.typing import HTTPScope
 from owlrunner.errors import Unauthenticated
 from owlrunner.web.site import Site
 
+BROWSER_SECONDS = 365 * 24 * 60 * 60
+
 
 def credential_of(scope: HTTPScope, cookie_name: str) -> str:
     """The raw key or token: from the Authorization header if there is one, else from the cookie. Raises Unauthenticated."""
@@ -38,6 +40,15 @@ def _token_in(cookies: bytes, begins: bytes) -> bytes | None:
 
 def token_cookie(site: Site, token: str, *, seconds: int) -> tuple[bytes, bytes]:
     """The header that puts a token into the browser; with 0 seconds, the one that takes it out."""
+    return _cookie(site, site.cookie, token, seconds)
+
+
+def browser_cookie(site: Site, key: str) -> tuple[bytes, bytes]:
+    """The header that lets a browser be known again for a year."""
+    return _cookie(site, site.browser_cookie, key, BROWSER_SECONDS)
+
+
+def _cookie(site: Site, name: str, value: str, seconds: int) -> tuple[bytes, bytes]:
     secure = "; Secure" if site.tls else ""
-    attributes = f"{site.cookie}={token}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax{secure}"
+    attributes = f"{name}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax{secure}"
     return (b"set-cookie", attributes.encode("ascii"))

@@ -13,6 +13,7 @@ from owlrunner.actor import UserActor, require_permissions
 from owlrunner.errors import InvalidRequest, PermissionDenied, Unauthenticated
 from owlrunner.web.api import Api
 from owlrunner.web.auth import credential_of
+from owlrunner.web.client_address import origin_of
 from owlrunner.web.errors import error_answer
 from owlrunner.web.exchange import (
     Answer,
@@ -125,6 +126,7 @@ class Dispatcher:
             body=body,
             known=caller,
             credential=credential,
+            origin=origin_of(scope, self._api.site.proxies),
             last_event_id=_last_event_id(scope) if route.streams else "",
         )
         if caller is None:

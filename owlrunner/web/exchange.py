@@ -10,7 +10,7 @@ import msgspec
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
-from owlrunner.accounts import Caller
+from owlrunner.accounts import Caller, Origin
 from owlrunner.errors import InvalidRequest
 from owlrunner.json_text import BadJson, NotJson, read_json
 from owlrunner.web import streams
@@ -53,6 +53,7 @@ class Request:
     body: Any = None
     """An instance of the route's body class."""
     known: Caller | None = None
+    origin: Origin = attrs.field(factory=Origin)
     credential: str | None = attrs.field(default=None, repr=False)
     """The raw token or key, for signing out."""
 

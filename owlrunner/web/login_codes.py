@@ -1,15 +1,15 @@
 """This is the room for mailing a login code to whoever asks for one."""
 
-from owlrunner.accounts import Accounts, IssuedCode
+from owlrunner.accounts import Accounts, IssuedCode, Origin
 from owlrunner.mail import Mailer, MailUnavailable
 
 
-async def mail_code(accounts: Accounts, mailer: Mailer, email: str | None) -> IssuedCode:
-    """Issue a code and mail it; one that cannot be mailed does not count.
+async def mail_code(accounts: Accounts, mailer: Mailer, email: str | None, origin: Origin) -> IssuedCode:
+    """Issue a code and mail it; one that cannot be mailed does not count for whoever asked.
 
     Raises InvalidRequest, TooManyRequests and MailUnavailable.
     """
-    issued = await accounts.issue_code(email)
+    issued = await accounts.issue_code(email, origin)
     if not issued.goes_out:
         return issued
     try:

@@ -161,7 +161,13 @@ ROUTES: tuple[Route, ...] = (
         handler=api.agent_login,
         auth=Auth.NONE,
         body=inputs.AgentLoginBody,
-        answers={201: (wire.AgentLoginAnswer,), 400: (wire.SeveralTeamsError,), 401: (wire.Error,), 403: (wire.Error,)},
+        answers={
+            201: (wire.AgentLoginAnswer,),
+            400: (wire.SeveralTeamsError,),
+            401: (wire.Error,),
+            403: (wire.Error,),
+            429: (wire.Error,),
+        },
     ),
     Route(
         method="POST",
@@ -170,7 +176,7 @@ ROUTES: tuple[Route, ...] = (
         handler=api.verify_code,
         auth=Auth.NONE,
         body=inputs.VerifyCodeBody,
-        answers={200: (wire.SignInAnswer,), 201: (wire.SignInAnswer,), 401: (wire.Error,)},
+        answers={200: (wire.SignInAnswer,), 201: (wire.SignInAnswer,), 401: (wire.Error,), 429: (wire.Error,)},
     ),
     Route(
         method="POST",

@@ -16,6 +16,7 @@ from hypercorn.typing import HTTPScope
 
 from owlrunner.config import WebConfig
 from owlrunner.errors import PermissionDenied
+from owlrunner.web.client_address import Network
 from owlrunner.web.exchange import ProtocolRefusal, header
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -34,6 +35,8 @@ class Site:
     public_origin: str | None = None
     tls: bool = False
     """Whether browsers reach it through TLS."""
+    proxies: tuple[Network, ...] = ()
+    """Who may say from where a request comes."""
 
     @classmethod
     def of(cls, web: WebConfig) -> Self:
@@ -44,12 +47,21 @@ class Site:
             frozenset(map(_normal, names)),
             _origin(public.scheme, public.netloc) if web.public_url else None,
             web.secure_cookies or public.scheme == "https",
+            tuple(map(ipaddress.ip_network, web.trusted_proxies)),
         )
 
     @property
     def cookie(self) -> str:
         """The name of the cookie that holds a token."""
-        return f"{PREFIX}token" if self.tls else "token"
+        return self._cookie("token")
+
+    @property
+    def browser_cookie(self) -> str:
+        """The name of the cookie by which a browser is known again when it signs in."""
+        return self._cookie("browser")
+
+    def _cookie(self, name: str) -> str:
+        return f"{PREFIX}{name}" if self.tls else name
 
     def check(self, scope: HTTPScope) -> None:
         """Raise ProtocolRefusal (421) for a name that is not ours, and PermissionDenied for a change that another page asks for."""

@@ -14,7 +14,7 @@ import pytest
 import owlrunner
 import owlrunner.testing
 from owlrunner import context, hookspecs, jobs, run_log
-from owlrunner.accounts import credentials, door
+from owlrunner.accounts import credentials, door, origin
 from owlrunner.config import Config, load_config
 from owlrunner.errors import OwlRunnerError
 from owlrunner.job_run import TRANSITIONS, RunStatus
@@ -328,6 +328,6 @@ def test_numbers_in_prose_are_those_of_the_code() -> None:
     assert f"first\n{LONGEST_VALUE:,} characters" in reference("notifications")
     assert f"| `priority` | {jobs.PRIORITIES[0]} to {jobs.PRIORITIES[-1]}," in HTTP_API
     assert f"1 to {credentials.LONGEST_KEY_DAYS}" in HTTP_API
-    assert f"{door.GUESSES} wrong guesses" in HTTP_API
-    assert f"at most {door.CODES_PER_HOUR} codes an hour" in HTTP_API
+    assert f"{origin.GUESSES} wrong guesses" in HTTP_API
+    assert f"at most {origin.LIMITS.own} codes an hour for an address" in HTTP_API
     assert door.SESSION_SECONDS == 7 * 24 * 60 * 60, "good for seven days"

@@ -141,6 +141,7 @@ RUNNING = {
 }
 
 
-def asgi_client(app: Application) -> httpx.AsyncClient:
-    """A client that speaks to the app without a socket."""
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1")  # type: ignore[arg-type]
+def asgi_client(app: Application, address: str = "127.0.0.1") -> httpx.AsyncClient:
+    """A client that speaks to the app without a socket, from an address."""
+    transport = httpx.ASGITransport(app, client=(address, 4711))  # type: ignore[arg-type]
+    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")

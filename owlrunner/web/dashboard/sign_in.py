@@ -1,16 +1,21 @@
 """This is the room for the pages on which users sign in and out."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
-from quart import Blueprint, redirect, request
+from quart import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
+from owlrunner.accounts import Origin
+from owlrunner.accounts.credentials import new_token
 from owlrunner.accounts.door import SESSION_SECONDS
 from owlrunner.errors import InvalidRequest, TooManyRequests, Unauthenticated
 from owlrunner.web.api import Api
-from owlrunner.web.auth import token_cookie
+from owlrunner.web.auth import browser_cookie, token_cookie
+from owlrunner.web.client_address import origin_of
 from owlrunner.web.dashboard.drawing import draw
 from owlrunner.web.dashboard.visitor import require_own_form, visitor
+from owlrunner.web.errors import refusal_of
 from owlrunner.web.login_codes import mail_code
 
 HOME = "/dashboard"
@@ -24,33 +29,37 @@ def add_routes(pages: Blueprint, api: Api) -> None:
         return draw("sign_in", next=_next(request.args.get("next")), email="")
 
     @pages.post("/sign-in")
-    async def send_code() -> str | tuple[str, int]:
+    async def send_code() -> Response:
         form = await request.form
         page = _carried(form)
+        # A code is good for the browser that asked for it, so that nobody else can use it up.
+        key = _browser_key(api)
         try:
-            issued = await mail_code(api.accounts, api.mailer, page["email"])
+            issued = await mail_code(api.accounts, api.mailer, page["email"], _origin(api, key))
         except (InvalidRequest, TooManyRequests) as problem:
-            status = 429 if isinstance(problem, TooManyRequests) else 400
-            return draw("sign_in", problem=str(problem), **page), status
+            return _problem("sign_in", problem, page)
         shown = issued.code if api.config.web.show_codes and issued.goes_out else ""
-        return draw("code", code=shown, **page)
+        response = Response(draw("code", code=shown, **page))
+        return _with_header(response, browser_cookie(api.site, key))
 
     @pages.post("/sign-in/code")
-    async def check_code() -> BaseResponse | tuple[str, int]:
+    async def check_code() -> BaseResponse | Response:
         form = await request.form
         page = _carried(form)
         try:
-            signed_in = await api.accounts.sign_in(page["email"], form.get("code"))
-        except (InvalidRequest, Unauthenticated) as problem:
-            return draw("code", problem=str(problem), code="", **page), 401
-        return _with_cookie(redirect(page["next"], 303), api, signed_in.token, SESSION_SECONDS)
+            signed_in = await api.accounts.sign_in(page["email"], form.get("code"), _origin(api, _browser_key(api)))
+        except (InvalidRequest, TooManyRequests, Unauthenticated) as problem:
+            return _problem("code", problem, page | {"code": ""})
+        return _with_header(
+            redirect(page["next"], 303), token_cookie(api.site, signed_in.token, seconds=SESSION_SECONDS)
+        )
 
     @pages.post("/sign-out")
     async def sign_out() -> BaseResponse:
         who = await visitor(api.accounts)
         await require_own_form(who)
         await api.accounts.sign_out(who.token)
-        return _with_cookie(redirect("/sign-in", 303), api, "", 0)
+        return _with_header(redirect("/sign-in", 303), token_cookie(api.site, "", seconds=0))
 
 
 def _carried(form: Mapping[str, str]) -> dict[str, str]:
@@ -64,7 +73,29 @@ def _next(wanted: str | None) -> str:
     return wanted if wanted is not None and is_ours else HOME
 
 
-def _with_cookie(response: BaseResponse, api: Api, token: str, seconds: int) -> BaseResponse:
-    name, value = token_cookie(api.site, token, seconds=seconds)
+def _browser_key(api: Api) -> str:
+    """What the browser is known by, or will be."""
+    return request.cookies.get(api.site.browser_cookie) or new_token()
+
+
+def _origin(api: Api, key: str) -> Origin:
+    scope = request.scope
+    assert scope["type"] == "http"  # noqa: S101 - there are no WebSockets here
+    return origin_of(scope, api.site.proxies, key)
+
+
+def _problem(page: str, problem: Exception, context: Mapping[str, str]) -> Response:
+    """The page again, with what was wrong."""
+    refusal = refusal_of(problem, request.path)
+    assert refusal is not None  # noqa: S101 - nobody asks for other errors
+    headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after is not None else {}
+    return Response(draw(page, problem=refusal.sentence, **context), refusal.status, headers)
+
+
+AnyResponse = TypeVar("AnyResponse", bound=BaseResponse | Response)
+
+
+def _with_header(response: AnyResponse, header: tuple[bytes, bytes]) -> AnyResponse:
+    name, value = header
     response.headers.add(name.decode(), value.decode())
     return response

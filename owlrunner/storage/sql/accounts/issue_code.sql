@@ -1,22 +1,60 @@
--- Store a new login code, unless the address has had too many within the hour. A new code ends the ones before it, so that an
--- address has one live code at most, and a guess has one target.
+-- Store a new login code, unless there have been too many. A new code ends those before it of the same browser, or of programs,
+-- so that whoever asks has one live code, and a guess has one target.
 --
--- Returns the code's id, or null and the seconds until the next one may be asked for.
-with recent as (
-    select count(*) as number, min(created_at) as first_at from email_verification_codes
-    where email = %(email)s and created_at > owl_now() - interval '1 hour'
+-- Whoever asks from where somebody has signed in with the address before is limited by what was asked for from there alone: no
+-- stranger can use that up. For others there are limits by the address, by the client, and over all.
+--
+-- Returns the code's id, or null, the seconds until the next one may be asked for, and which limit it was.
+with known as (
+    -- By the browser, or by the address of a program. A browser's address says little: any key may be asked with from there.
+    select exists (
+        select from known_origins
+        where email = %(email)s and mark = coalesce('browser:' || %(browser)s::text, 'client:' || %(client)s::text)) as is_known
+),
+own as (
+    select created_at from email_verification_codes
+    where email = %(email)s and browser is not distinct from %(browser)s::text and client is not distinct from %(client)s::text
+        and not undelivered and created_at > owl_now() - interval '1 hour'
+),
+strangers as (
+    select created_at, email = %(email)s as of_address, client is not distinct from %(client)s::text as of_client
+    from email_verification_codes
+    where not from_known and created_at > owl_now() - interval '1 hour' and not (select is_known from known)
+),
+of_day as (
+    select created_at from email_verification_codes
+    where email = %(email)s and not from_known and created_at > owl_now() - interval '1 day' and not (select is_known from known)
+),
+refused as (
+    select reason, first_at + span as until from (
+        select 'own' as reason, count(*) as number, %(own)s as most, min(created_at) as first_at, interval '1 hour' as span from own
+        union all
+        select 'address', count(*), %(of_address)s, min(created_at), interval '1 hour' from strangers where of_address
+        union all
+        select 'day', count(*), %(of_day)s, min(created_at), interval '1 day' from of_day
+        union all
+        select 'client', count(*), %(of_client)s, min(created_at), interval '1 hour' from strangers
+        where of_client and %(client)s::text is not null
+        union all
+        select 'all', count(*), %(of_all)s, min(created_at), interval '1 hour' from strangers
+    ) as counted
+    where number >= most
+    order by until desc
+    limit 1
 ),
 ended as (
     update email_verification_codes set expires_at = owl_now()
-    where email = %(email)s and used_at is null and expires_at > owl_now() and (select number from recent) < %(per_hour)s
+    where email = %(email)s and browser is not distinct from %(browser)s::text and used_at is null and expires_at > owl_now()
+        and not exists (select from refused)
 ),
 forgotten as (
     delete from email_verification_codes where email = %(email)s and created_at < owl_now() - interval '1 day'
 ),
 issued as (
-    insert into email_verification_codes (email, code_hash, expires_at, created_at)
-    select %(email)s, %(code_hash)s, owl_now() + interval '10 minutes', owl_now() from recent where number < %(per_hour)s
+    insert into email_verification_codes (email, code_hash, expires_at, created_at, browser, client, from_known)
+    select %(email)s, %(code_hash)s, owl_now() + interval '10 minutes', owl_now(), %(browser)s, %(client)s, is_known
+    from known where not exists (select from refused)
     returning id
 )
-select issued.id, ceil(extract(epoch from recent.first_at + interval '1 hour' - owl_now()))::int
-from recent left join issued on true;
+select issued.id, ceil(extract(epoch from refused.until - owl_now()))::int, refused.reason
+from known left join issued on true left join refused on true;

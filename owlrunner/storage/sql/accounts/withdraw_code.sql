@@ -1,2 +1,3 @@
--- Forget a code that could not be mailed: it must not count against the address.
-delete from email_verification_codes where id = %(id)s and used_at is null;
+-- End a code that could not be mailed. It does not count for whoever asked, but among those of strangers: a mail server that is
+-- away is no reason to let anybody ask without end.
+update email_verification_codes set expires_at = owl_now(), undelivered = true where id = %(id)s and used_at is null;

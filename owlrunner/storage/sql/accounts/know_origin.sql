@@ -1,0 +1,12 @@
+-- Remember from where somebody has signed in with an address: from which browser, or a program from which client. The latest few.
+with known as (
+    insert into known_origins (email, mark, used_at)
+    select %(email)s, mark, owl_now()
+    from coalesce('browser:' || %(browser)s::text, 'client:' || %(client)s::text) as mark
+    where mark is not null
+    on conflict (email, mark) do update set used_at = excluded.used_at
+)
+delete from known_origins k
+where email = %(email)s
+    and used_at < (select min(used_at) from (
+        select used_at from known_origins where email = k.email order by used_at desc limit %(most)s) as latest);
