@@ -50,6 +50,9 @@ class UserActor:
     id: UUID
     email: str
     teams: Mapping[UUID, Role]
+    client: str | None = attrs.field(default=None, eq=False)
+    """The address that they ask from, as far as it is known."""
+    user_agent: str = attrs.field(default="", eq=False)
 
     @property
     def triggered_by(self) -> str:
@@ -71,6 +74,9 @@ class ApiKeyActor:
     team_id: UUID
     permissions: frozenset[str]
     name: str = attrs.field(default="", eq=False)
+    client: str | None = attrs.field(default=None, eq=False)
+    """The address that it asks from, as far as it is known."""
+    user_agent: str = attrs.field(default="", eq=False)
 
     @property
     def triggered_by(self) -> str:

@@ -6,7 +6,7 @@ door, see ``owlrunner.jobs``.
 
 import enum
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,8 @@ import attrs
 from owlrunner.cron import Cron, InvalidCron, describe
 from owlrunner.decoding import holds_unstorable_text
 from owlrunner.errors import InvalidRequest, NotFound
-from owlrunner.storage import job_runs, overview
+from owlrunner.storage import accounts, audit, job_runs, overview
+from owlrunner.storage.audit import AuditEntry, AuditFilters, SecurityEvent
 from owlrunner.storage.job_runs import Filters, StoredLogLine
 from owlrunner.storage.overview import DeployedSchedule, KnownServer, LastFire, StoredNotification, SurroundedRun
 from owlrunner.storage.postgres import Database
@@ -118,6 +119,20 @@ class Owner:
         """Return the newest notifications, and whether there are more."""
         found = await overview.list_notifications(self.db, limit + 1, status=status)
         return found[:limit], len(found) > limit
+
+    async def audit(
+        self, team: str | None, since: datetime | timedelta | None, limit: int
+    ) -> tuple[list[AuditEntry], list[SecurityEvent]]:
+        """Return the newest ``limit`` entries of the audit log, of one team (id or slug) or all, and events about sign-ins.
+
+        Those belong to no team, and are left out where one is asked for. Raises NotFound.
+        """
+        found = await accounts.find_team(self.db, team) if team is not None else None
+        if team is not None and found is None:
+            raise NotFound(f"there is no team {team!r}")
+        filters = AuditFilters(since=since)
+        entries = await audit.page(self.db, found.id if found is not None else None, filters, None, limit)
+        return entries, [] if found is not None else await audit.security_events(self.db, since, limit)
 
     async def anybody_for(self, job_type: str | None) -> tuple[bool, bool]:
         """Return whether any server is alive, and whether a living one offers the job type."""

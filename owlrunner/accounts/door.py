@@ -143,7 +143,7 @@ class Accounts:
         async def make(session: Session, address: str) -> AgentLogin:
             user, _ = await self._user_of(session, address)
             team = chosen_team(user, team_id)
-            raw, _ = await create_key(session, user, team, KeyRequest(AGENT_KEY_NAME, "agent"))
+            raw, _ = await create_key(session, user, team, KeyRequest(AGENT_KEY_NAME, "agent"), origin)
             return AgentLogin(raw, team)
 
         return await self._with_code(email, code, origin, make)
@@ -158,14 +158,14 @@ class Accounts:
         require_team(actor, team_id, Role.ADMIN)
         return await accounts.projects(self.db, team_id)
 
-    async def create_key(self, user: User, wanted: KeyRequest) -> tuple[str, ApiKey]:
+    async def create_key(self, user: User, wanted: KeyRequest, origin: Origin) -> tuple[str, ApiKey]:
         """Make an API key and return it raw, which happens this once, and as it is shown.
 
         Raises InvalidRequest, SeveralTeams and PermissionDenied.
         """
         if wanted.app_id is not None:
             raise InvalidRequest("app_id: keys of one app are not supported; leave it out")
-        return await create_key(self.db, user, chosen_team(user, wanted.team_id), wanted)
+        return await create_key(self.db, user, chosen_team(user, wanted.team_id), wanted, origin)
 
     async def keys(self, user: User, team_id: str | None) -> list[ApiKey]:
         """The API keys of one team, or of every team that the user administers. Raises PermissionDenied."""
@@ -182,7 +182,7 @@ class Accounts:
         if team_id is None or not in_team(actor, team_id):
             raise NotFound("API key not found")
         require_team(actor, team_id, Role.ADMIN)
-        if not await accounts.revoke_key(self.db, key_id, actor.id):
+        if not await accounts.revoke_key(self.db, key_id, actor):
             raise NotFound("API key not found")
         self.recent.forget()
 

@@ -14,6 +14,7 @@ from owlrunner.accounts.credentials import (
     hashed,
     new_key,
 )
+from owlrunner.accounts.origin import Origin
 from owlrunner.actor import Role, require_team
 from owlrunner.errors import InvalidRequest, PermissionDenied
 from owlrunner.storage import accounts
@@ -56,7 +57,7 @@ def chosen_team(user: User, team_id: str | None) -> Team:
     raise PermissionDenied("Not a member of this team")
 
 
-async def create_key(db: Speaks, user: User, team: Team, wanted: KeyRequest) -> tuple[str, ApiKey]:
+async def create_key(db: Speaks, user: User, team: Team, wanted: KeyRequest, origin: Origin) -> tuple[str, ApiKey]:
     """Make a key; returns it raw and as it is shown. Raises InvalidRequest."""
     kind = wanted.key_type or ""
     permissions = checked_permissions(kind, wanted.permissions)
@@ -71,5 +72,7 @@ async def create_key(db: Speaks, user: User, team: Team, wanted: KeyRequest) -> 
         permissions=permissions,
         expires_in_days=checked_days(wanted.expires_in_days),
         by_operator=False,
+        client=origin.place.client,
+        user_agent=origin.place.user_agent,
     )
     return raw, await accounts.create_key(db, new)

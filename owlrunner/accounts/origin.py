@@ -7,7 +7,7 @@ where somebody has signed in with the address before, by the same browser or as 
 
 import attrs
 
-from owlrunner.accounts.credentials import hashed
+from owlrunner.accounts.credentials import Caller, hashed
 from owlrunner.decoding import storable_text
 from owlrunner.storage.sign_ins import CodeLimits, Place
 
@@ -32,6 +32,11 @@ class Origin:
     browser_key: str | None = attrs.field(default=None, repr=False)
     """What only the browser has that asks; None for a program."""
     user_agent: str = ""
+
+    def mark(self, caller: Caller) -> Caller:
+        """Let a caller's acts tell from where they come."""
+        _, client, user_agent = self.place
+        return attrs.evolve(caller, actor=attrs.evolve(caller.actor, client=client, user_agent=user_agent))
 
     @property
     def place(self) -> Place:

@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 
 from owlrunner.owner import OwnedRun, RunView, ScheduleView, ServerView
+from owlrunner.storage.audit import AuditEntry, SecurityEvent
 from owlrunner.storage.job_runs import StoredLogLine
 from owlrunner.storage.overview import StoredNotification
-from owlrunner.web.rendering import instant, log_page, maybe_instant, run_body
+from owlrunner.web.rendering import audit_entry, instant, log_page, maybe_instant, run_body
 
 Json = dict[str, Any]
 
@@ -38,6 +39,17 @@ def logs_json(lines: list[StoredLogLine]) -> list[Json]:
     """The lines of a run's log."""
     told: list[Json] = msgspec.to_builtins(log_page(lines, None, has_more=False).logs)
     return told
+
+
+def audit_json(entry: AuditEntry) -> Json:
+    """One act of somebody."""
+    told: Json = msgspec.to_builtins(audit_entry(entry))
+    return told | {"team": entry.team}
+
+
+def event_json(event: SecurityEvent) -> Json:
+    """What has happened about a sign-in."""
+    return event._asdict() | {"at": instant(event.at)}
 
 
 def schedule_json(view: ScheduleView) -> Json:

@@ -68,6 +68,28 @@ def owned_run_detail(run: Json) -> str:
     return "\n".join(lines)
 
 
+def audit_table(told: Json, limit: int) -> str:
+    """A line for each act and each event, newest first; nothing where there are none."""
+    rows = [
+        (
+            one["timestamp"],
+            one_line(one["actor_name"] or one["actor_id"]),
+            f"{one['action']} {one['resource_type']}",
+            one["resource_id"],
+            one_line(one["team"] or MISSING),
+            one["client"] or MISSING,
+        )
+        for one in told["audit_logs"]
+    ]
+    rows += [
+        (one["at"], one_line(one["email"] or MISSING), one["action"], MISSING, MISSING, one["client"] or MISSING)
+        for one in told["security_events"]
+    ]
+    newest = sorted(rows, reverse=True)[:limit]
+    heads = ("Time", "Who", "What", "Which", "Team", "Client")
+    return table(heads, [(moment(at), *rest) for at, *rest in newest], {}) if newest else ""
+
+
 def schedules_table(schedules: Sequence[Json]) -> str:
     """A line for each schedule."""
     heads = ("Schedule", "Job Type", "Next Fire", "Last Fire", "Outcome", "Cron", "In Words", "Run or Reason")

@@ -12,8 +12,18 @@ from owlrunner.cli.live_text import keep_drawing, require_terminal, watch_option
 from owlrunner.cli.local import at_the_door, in_current_schema
 from owlrunner.cli.moments import Since
 from owlrunner.cli.options import Shared, config_option, format_option, pass_shared
-from owlrunner.cli.owner_json import logs_json, notification_json, run_json, schedule_json, server_json, view_json
+from owlrunner.cli.owner_json import (
+    audit_json,
+    event_json,
+    logs_json,
+    notification_json,
+    run_json,
+    schedule_json,
+    server_json,
+    view_json,
+)
 from owlrunner.cli.owner_text import (
+    audit_table,
     notifications_table,
     owned_run_detail,
     owned_runs_table,
@@ -117,6 +127,29 @@ def cancel(shared: Shared, run_id: UUID) -> None:
         say("Job cancelled successfully")
     else:
         say(f"Cancel requested; see how it ends with: owlrunner system view {run_id}")
+
+
+@system.command()
+@click.option("--team", help="What was done in this team alone: its id or slug.")
+@click.option("--since", type=Since(), help="An ISO 8601 time, or a span before now such as 30m, 12h, 7d.")
+@limit_option
+@config_option
+@format_option
+@click.pass_context
+@pass_shared
+def audit(
+    shared: Shared, ctx: click.Context, *, team: str | None, since: datetime | timedelta | None, limit: int
+) -> None:
+    """List who has done what, and what happened about sign-ins, newest first."""
+
+    async def look(owner: Owner) -> Json:
+        entries, events = await owner.audit(team, since, limit)
+        return {
+            "audit_logs": [audit_json(one) for one in entries],
+            "security_events": [event_json(one) for one in events],
+        }
+
+    _show(ctx, shared, look, lambda told: audit_table(told, limit) or "Nothing has been done yet")
 
 
 @system.command()

@@ -12,11 +12,13 @@ import trio
 
 from owlrunner.errors import DatabaseTrouble
 from owlrunner.job_run import RunStatus
-from owlrunner.storage import job_runs, notifications, servers
+from owlrunner.storage import audit, job_runs, notifications, servers
 from owlrunner.storage.job_runs import Recovered
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Bell
 
+EVENTS_KEPT = 400
+"""Days for which events about sign-ins are kept."""
 AT_ONCE = 500
 """How many runs one statement ends."""
 SHOWN_IDS = 3
@@ -36,6 +38,7 @@ async def recover_at_start(db: Database, server_id: UUID, fail_waiting_after: fl
         while ended := await job_runs.fail_waiting(session, server_id, fail_waiting_after, AT_ONCE):
             _tell([], ended)
         await servers.forget_old(session)
+        await audit.forget_events(session, EVENTS_KEPT)
 
 
 async def keep_recovering(

@@ -8,7 +8,7 @@ from uuid import UUID
 import attrs
 import msgspec
 
-from owlrunner.actor import Role
+from owlrunner.actor import Role, UserActor
 from owlrunner.storage.job_runs import Speaks
 from owlrunner.storage.postgres import Session
 
@@ -100,6 +100,8 @@ class NewKey(NamedTuple):
     permissions: Sequence[str]
     expires_in_days: int | None
     by_operator: bool
+    client: str | None = None
+    user_agent: str | None = None
 
 
 def _user(rows: Sequence[Sequence[Any]]) -> User | None:
@@ -159,9 +161,15 @@ async def key_team(db: Speaks, key_id: UUID) -> UUID | None:
     return row[0] if row is not None else None
 
 
-async def revoke_key(db: Speaks, key_id: UUID, user_id: UUID | None) -> bool:
+async def revoke_key(db: Speaks, key_id: UUID, by: UserActor | None) -> bool:
     """Revoke an API key, by a user or by the operator; False when it is gone already."""
-    return await db.row("accounts/revoke_key", {"id": key_id, "user_id": user_id}) is not None
+    revoking = {
+        "id": key_id,
+        "user_id": by.id if by is not None else None,
+        "client": by.client if by is not None else None,
+        "user_agent": by.user_agent if by is not None else None,
+    }
+    return await db.row("accounts/revoke_key", revoking) is not None
 
 
 async def find_team(db: Speaks, team: str) -> Team | None:

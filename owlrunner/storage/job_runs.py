@@ -7,7 +7,7 @@ from uuid import UUID
 
 import attrs
 
-from owlrunner.actor import Actor, ApiKeyActor, Starter, UserActor
+from owlrunner.actor import Actor, ApiKeyActor, OperatorActor, Starter, UserActor
 from owlrunner.errors import DatabaseUnavailable
 from owlrunner.job_run import JobRun, RunStatus
 from owlrunner.storage.postgres import Params, Session
@@ -87,14 +87,28 @@ def run_of_row(row: Sequence[Any]) -> JobRun:
 
 
 def audit(actor: Starter) -> dict[str, str | None]:
-    """How an actor stands in the audit log; what the owner does is not a team's business."""
+    """How an actor stands in the audit log. A schedule is nobody: what it does is told by its fires."""
     match actor:
-        case UserActor(id=identity):
-            return {"audit_actor_type": "user", "audit_actor_id": str(identity)}
-        case ApiKeyActor(id=identity):
-            return {"audit_actor_type": "api_key", "audit_actor_id": str(identity)}
+        case UserActor():
+            kind, identity = "user", str(actor.id)
+        case ApiKeyActor():
+            kind, identity = "api_key", str(actor.id)
+        case OperatorActor():
+            return _audited("system", "operator", None, None)
         case _:
-            return {"audit_actor_type": None, "audit_actor_id": None}
+            return _audited(None, None, None, None)
+    return _audited(kind, identity, actor.client, actor.user_agent)
+
+
+def _audited(
+    kind: str | None, identity: str | None, client: str | None, user_agent: str | None
+) -> dict[str, str | None]:
+    return {
+        "audit_actor_type": kind,
+        "audit_actor_id": identity,
+        "audit_client": client,
+        "audit_user_agent": user_agent,
+    }
 
 
 async def request_cancel(db: Speaks, run_id: UUID, actor: Actor) -> RunStatus | None:

@@ -6,11 +6,13 @@ from owlrunner.accounts import Accounts, Caller, KeyRequest, User
 from owlrunner.accounts.credentials import as_uuid
 from owlrunner.accounts.door import SESSION_SECONDS
 from owlrunner.actor import ApiKeyActor, Role, TeamActor, UserActor
+from owlrunner.audit_log import AuditLog
 from owlrunner.config import Config
 from owlrunner.errors import InvalidRequest, PermissionDenied
 from owlrunner.job_run import RunStatus
 from owlrunner.jobs import Jobs
 from owlrunner.mail import Mailer
+from owlrunner.storage.audit import AuditFilters
 from owlrunner.storage.job_runs import Filters
 from owlrunner.trigger_request import TriggerRequest
 from owlrunner.web import inputs, rendering
@@ -48,6 +50,7 @@ class Api:
 
     jobs: Jobs
     accounts: Accounts
+    audit: AuditLog
     mailer: Mailer
     config: Config
     readiness: Readiness
@@ -72,6 +75,22 @@ async def list_runs(api: Api, request: Request) -> Answer:
     before, limit = inputs.run_cursor(query.cursor), inputs.clamped(query.limit, 50, 200)
     page = await api.jobs.page(request.caller.actor, as_uuid(request.path["teamId"]), filters, before, limit)
     return _ok(rendering.run_page(await api.jobs.see(page.runs), page.next))
+
+
+async def list_audit_logs(api: Api, request: Request) -> Answer:
+    """Answer with a page of what was done in a team."""
+    query: inputs.AuditQuery = request.query
+    filters = AuditFilters(
+        resource_type=query.resource_type,
+        resource_id=query.resource_id,
+        actor_id=query.actor_id,
+        action=query.action if isinstance(query.action, str) else None,
+        since=inputs.moment(query.since, "query.since"),
+        until=inputs.moment(query.until, "query.until"),
+    )
+    before, limit = inputs.run_cursor(query.cursor), inputs.clamped(query.limit, 50, 200)
+    entries, after = await api.audit.page(request.caller.actor, as_uuid(request.path["teamId"]), filters, before, limit)
+    return _ok(rendering.audit_page(entries, after))
 
 
 async def stream_runs(api: Api, request: Request) -> Answer:
@@ -199,7 +218,7 @@ async def create_key(api: Api, request: Request) -> Answer:
     """Make an API key."""
     body: inputs.CreateKeyBody = request.body
     wanted = KeyRequest(body.name, body.key_type, body.team_id, body.app_id, body.permissions, body.expires_in_days)
-    raw, key = await api.accounts.create_key(_user(request.caller), wanted)
+    raw, key = await api.accounts.create_key(_user(request.caller), wanted, request.origin)
     return Answer(201, encode(NewKeyAnswer(raw, rendering.key_body(key))))
 
 

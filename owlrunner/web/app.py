@@ -15,6 +15,7 @@ from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException
 
 from owlrunner.accounts import Accounts
+from owlrunner.audit_log import AuditLog
 from owlrunner.config import Config
 from owlrunner.errors import PermissionDenied, Unauthenticated
 from owlrunner.job_type import Scope
@@ -24,7 +25,7 @@ from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Bell
 from owlrunner.web.api import Api
 from owlrunner.web.dashboard import add_pages
-from owlrunner.web.dashboard.visitor import TOKEN_COOKIE, token_of_request
+from owlrunner.web.dashboard.visitor import PROXIES, TOKEN_COOKIE, token_of_request
 from owlrunner.web.dispatch import Dispatcher
 from owlrunner.web.errors import error_answer, no_route
 from owlrunner.web.exchange import MAX_BODY, Answer, ProtocolRefusal, send_answer
@@ -101,6 +102,7 @@ def build_app(
     api = Api(
         jobs=jobs,
         accounts=accounts,
+        audit=AuditLog(accounts.db),
         mailer=mailer,
         config=config,
         readiness=Readiness(probe or jobs.db, missing),
@@ -111,7 +113,7 @@ def build_app(
         site=site,
     )
     app = Application(Dispatcher(api, ROUTES), api)
-    app.config[TOKEN_COOKIE] = site.cookie
+    app.config |= {TOKEN_COOKIE: site.cookie, PROXIES: site.proxies}
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     # A path is served as it is, or not at all: no redirects.
     app.url_map.strict_slashes = False

@@ -120,13 +120,16 @@ class Dispatcher:
         # Also where no body is wanted: the next request on the connection begins behind it.
         raw_body = await read_body(scope, receive)
         body = _body(route, scope, raw_body) if route.method != "GET" else None
+        origin = origin_of(scope, self._api.site.proxies)
+        if caller is not None and route.method != "GET":
+            caller = origin.mark(caller)
         request = Request(
             path={name: unquoted(value, name) for name, value in zip(found.names, found.values, strict=True)},
             query=_query(route, scope["query_string"]),
             body=body,
             known=caller,
             credential=credential,
-            origin=origin_of(scope, self._api.site.proxies),
+            origin=origin,
             last_event_id=_last_event_id(scope) if route.streams else "",
         )
         if caller is None:

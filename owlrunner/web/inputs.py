@@ -6,7 +6,7 @@ What is wrong with a value is told as ``query.limit: expected …`` or ``body.no
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
@@ -45,6 +45,19 @@ class StreamQuery(Struct, frozen=True):
 
     job_type: Annotated[str, Meta(description="The name of a job type")] | None = None
     project_id: UUID | UnsetType = UNSET
+    limit: Annotated[int, Meta(description="1 to 200; 0 stands for 50")] = 0
+
+
+class AuditQuery(Struct, frozen=True):
+    """Which entries of the audit log, and how many."""
+
+    resource_type: Annotated[str, Meta(description="Such as job_run, api_key or team_member")] | None = None
+    resource_id: str | None = None
+    actor_id: Annotated[str, Meta(description="The id of a user or key, or operator")] | None = None
+    action: Literal["create", "update", "delete"] | UnsetType = UNSET
+    since: Moment | None = None
+    until: Moment | None = None
+    cursor: Annotated[str, Meta(description="The cursor of the page before")] | None = None
     limit: Annotated[int, Meta(description="1 to 200; 0 stands for 50")] = 0
 
 

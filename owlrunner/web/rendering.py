@@ -7,11 +7,14 @@ from uuid import UUID
 from owlrunner.accounts import ApiKey, Membership, Team, User
 from owlrunner.errors import Refused, RunAlreadyActive
 from owlrunner.job_run import RunStatus
+from owlrunner.storage.audit import AuditEntry
 from owlrunner.storage.job_runs import Cursor, StoredLogLine
 from owlrunner.storage.seen_runs import SeenRun
 from owlrunner.waiting import Wait
 from owlrunner.web.run_wire import JobRunBody, WaitBody
 from owlrunner.web.wire import (
+    AuditEntryBody,
+    AuditPage,
     BatchAnswer,
     BatchItem,
     KeyBody,
@@ -85,6 +88,20 @@ def _batch_item(answer: UUID | Refused) -> BatchItem:
 def run_page(runs: Sequence[SeenRun], after: Cursor | None) -> RunPage:
     """A page of runs, for the wire."""
     return RunPage([run_body(run) for run in runs], None if after is None else cursor_text(after), after is not None)
+
+
+def audit_page(entries: Sequence[AuditEntry], after: Cursor | None) -> AuditPage:
+    """A page of the audit log, for the wire."""
+    return AuditPage(
+        [audit_entry(entry) for entry in entries], None if after is None else cursor_text(after), after is not None
+    )
+
+
+def audit_entry(entry: AuditEntry) -> AuditEntryBody:
+    """What somebody did, for the wire."""
+    told = entry._asdict()
+    del told["team"]
+    return AuditEntryBody(**told | {"timestamp": instant(told.pop("at"))})
 
 
 def cursor_text(cursor: Cursor) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import attrs
 from msgspec import Struct
 
+from owlrunner.audit_log import READ as AUDIT_READ
 from owlrunner.jobs import READ, WRITE
 from owlrunner.web import api, inputs, wire
 from owlrunner.web.exchange import Handler
@@ -76,6 +77,15 @@ ROUTES: tuple[Route, ...] = (
         permissions=(READ,),
         query=inputs.RunsQuery,
         answers={200: (wire.RunPage,)},
+    ),
+    Route(
+        method="GET",
+        path="/v1/teams/{teamId}/audit-logs",
+        summary="List what was done in a team, newest first",
+        handler=api.list_audit_logs,
+        permissions=(AUDIT_READ,),
+        query=inputs.AuditQuery,
+        answers={200: (wire.AuditPage,)},
     ),
     Route(
         method="GET",

@@ -390,3 +390,26 @@ async def test_waiting_outlives_an_outage_but_not_for_ever(
     with pytest.raises(LostSight, match=f"owlrunner system view {NOBODY}"):
         await until_ended(Away(), {"id": NOBODY, "status": "pending"}, quiet=False)  # type: ignore[arg-type]
     assert f"PostgreSQL cannot be reached to see {NOBODY}; trying again\n" in capsys.readouterr().err
+
+
+def test_the_audit_log_is_read(owner: Owner, tidied: dict[str, Any]) -> None:
+    """Who has done what, and what happened about sign-ins, in one list by time; of a team alone; cleaned for the terminal."""
+    owner.sql("insert into security_events (action, email, client) values ('sign_in_failed', %s, '192.0.2.7')", NASTY)
+    told = owner.json("audit")
+    triggered = next(one for one in told["audit_logs"] if one["resource_id"] == tidied["id"])
+    assert (triggered["actor_name"], triggered["action"], triggered["team"]) == ("operator", "create", None)
+    assert told["security_events"][0]["action"] == "sign_in_failed"
+    lines = owner.text("audit", "--limit", "1000").splitlines()
+    assert lines[0].split() == ["Time", "Who", "What", "Which", "Team", "Client"]
+    assert CLEAN in lines[2]
+    assert lines[2].split()[-3:] == ["—", "—", "192.0.2.7"]
+    assert any("create job_run" in line and tidied["id"] in line for line in lines)
+    assert len(owner.text("audit", "--limit", "1").splitlines()) == 3
+    of_team = owner.json("audit", "--team", "demo")
+    assert {one["team"] for one in of_team["audit_logs"]} == {"demo"}
+    assert of_team["security_events"] == []
+    assert owner.json("audit", "--since", "2999-01-01") == {"audit_logs": [], "security_events": []}
+    assert owner.text("audit", "--since", "2999-01-01") == "Nothing has been done yet\n"
+    status, _, error = owner.run("audit", "--team", "nowhere")
+    assert (status, error) == (1, "Error: there is no team 'nowhere'\n")
+    owner.sql("delete from security_events where email = %s", NASTY)

@@ -10,7 +10,7 @@ import trio.testing
 
 from owlrunner.job_run import RunStatus
 from owlrunner.runtime.recovery import SHOWN_IDS, keep_recovering, recover_at_start
-from owlrunner.storage import job_runs, notifications, servers
+from owlrunner.storage import audit, job_runs, notifications, servers
 from owlrunner.storage.job_runs import Recovered
 from owlrunner.storage.wakeups import Bell
 from tests.runtime.stand_in import StandIn
@@ -59,6 +59,11 @@ class Book(StandIn):
         """Forget the dead."""
         self.forgot += 1
 
+    async def forget_events(self, _: Any, days: int) -> None:
+        """Forget old events."""
+        assert days == 400
+        self.forgot += 1
+
     async def release_of_dead(self, _: Any) -> None:
         """Give back what they were sending."""
         self.released += 1
@@ -73,13 +78,14 @@ def book(monkeypatch: pytest.MonkeyPatch) -> Book:
     """In the place of the database."""
     book = Book()
     book.answer_for(monkeypatch, servers, "anything_stale", "bury_expired", "forget_old")
+    book.answer_for(monkeypatch, audit, "forget_events")
     book.answer_for(monkeypatch, job_runs, "fail_stale", "fail_waiting", "cancel_orphaned", "strand")
     book.answer_for(monkeypatch, notifications, "release_of_dead")
     return book
 
 
 async def test_what_was_left_behind_is_told(book: Book, caplog: pytest.LogCaptureFixture) -> None:
-    """By job type and end, with a few ids and how many more there are, until nothing is left; then old servers are forgotten."""
+    """By job type and end, with a few ids and how many more there are, until nothing is left; then what is old is forgotten."""
     many = [recovered(number) for number in range(SHOWN_IDS + 2)]
     book.left = [[*many, recovered(50, RunStatus.PENDING)], [recovered(51, job_type="other")]]
     book.waited = [[recovered(60)], [recovered(61)]]
@@ -94,7 +100,7 @@ async def test_what_was_left_behind_is_told(book: Book, caplog: pytest.LogCaptur
         f"recovered 1 runs of work, now failed: {UUID(int=60)}",
         f"recovered 1 runs of work, now failed: {UUID(int=61)}",
     ]
-    assert (book.forgot, book.released) == (1, 1)
+    assert (book.forgot, book.released) == (2, 1)
 
 
 async def test_all_ids_are_shown_where_they_are_few(book: Book, caplog: pytest.LogCaptureFixture) -> None:

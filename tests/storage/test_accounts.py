@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from owlrunner.actor import Role
+from owlrunner.actor import Role, UserActor
 from owlrunner.storage import accounts
 from owlrunner.storage.accounts import Membership, NewKey, Team
 from owlrunner.storage.postgres import Database, Session
@@ -181,8 +181,9 @@ async def test_keys_are_made_listed_and_revoked(db: Database) -> None:
         newest = sorted((key.id for key in made), reverse=True)
         assert [key.id for key in await accounts.keys(session, [team])] == [*newest, old]
         assert await accounts.key_team(session, old) == team
-        assert await accounts.revoke_key(session, old, ann)
-        assert not await accounts.revoke_key(session, old, ann)
+        by = UserActor(ann, "ann@acme.test", {}, "192.0.2.7", "browser")
+        assert await accounts.revoke_key(session, old, by)
+        assert not await accounts.revoke_key(session, old, by)
         assert await accounts.key_team(session, old) is None
         assert [key.id for key in await accounts.keys(session, [team])] == newest
         log = await look(session, "select actor_type, actor_id, action, resource_id from audit_logs")

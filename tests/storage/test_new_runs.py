@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from owlrunner.actor import OperatorActor, Role, UserActor
+from owlrunner.actor import ApiKeyActor, OperatorActor, Role, ScheduleActor, UserActor
 from owlrunner.job_run import JobRun
 from owlrunner.storage.new_runs import NewRun, insert_many, insert_pending
 from owlrunner.storage.postgres import Database, Session
@@ -116,21 +116,33 @@ async def test_when_runs_are_due(db: Database, create: Create) -> None:
 
 @both_ways
 async def test_what_people_trigger_is_in_the_audit_log(db: Database, create: Create) -> None:
-    """A user's run of a project is; neither is what already stood there, nor the operator's, nor a run of no team."""
+    """Runs that users, keys and the operator created are, with where from; what schedules start, and what was there, are not."""
     async with db.session() as session, session.transaction():
         team = await put_team(session, "acme")
         site = await put_project(session, team, "site")
         user = (await put(session, "users", email="ann@acme.test", name="Ann"))["id"]
-        actor = UserActor(user, "ann@acme.test", {team: Role.ADMIN})
+        actor = UserActor(user, "ann@acme.test", {team: Role.ADMIN}, "192.0.2.7", "owl/1")
+        key = ApiKeyActor(uuid4(), "agent", team, frozenset(), "ci", "192.0.2.8", "owl/2")
         of_site = msgspec.structs.replace(NEW, team_id=team, project_id=site)
-        for new, by in ((of_site, actor), (of_site, actor), (msgspec.structs.replace(of_site, job_type="b"), OPERATOR)):
+        for new, by in (
+            (of_site, actor),
+            (of_site, actor),
+            (msgspec.structs.replace(of_site, job_type="b"), key),
+            (NEW, OPERATOR),
+            (msgspec.structs.replace(NEW, job_type="b"), ScheduleActor()),
+        ):
             await create(session, msgspec.structs.replace(new, id=uuid4()), by)
-        await create(session, msgspec.structs.replace(NEW, id=uuid4()), actor)
-        (line,) = await look(session, "select * from audit_logs")
-        created = next(one for one in (await runs(session)).values() if one["project_id"] and one["job_type"] == "a")
-        assert (line["team_id"], line["actor_type"], line["actor_id"]) == (team, "user", str(user))
-        assert (line["action"], line["resource_type"], line["resource_id"]) == ("create", "job_run", str(created["id"]))
-        assert line["metadata"] == {"job_type": "a", "project_id": str(site)}
+        created = {(run["job_type"], run["project_id"]): str(run["id"]) for run in (await runs(session)).values()}
+        log = await look(session, "select * from audit_logs")
+        columns = ("actor_type", "actor_id", "client", "user_agent", "team_id", "resource_id")
+        assert {tuple(line[column] for column in columns) for line in log} == {
+            ("user", str(user), "192.0.2.7", "owl/1", team, created["a", site]),
+            ("api_key", str(key.id), "192.0.2.8", "owl/2", team, created["b", site]),
+            ("system", "operator", None, None, None, created["a", None]),
+        }
+        assert {(line["action"], line["resource_type"]) for line in log} == {("create", "job_run")}
+        told = {line["resource_id"]: line["metadata"] for line in log}
+        assert told[created["a", site]] == {"job_type": "a", "project_id": str(site)}
 
 
 async def test_a_list_is_answered_in_its_order(db: Database) -> None:

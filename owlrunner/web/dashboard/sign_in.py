@@ -6,15 +6,13 @@ from typing import TypeVar
 from quart import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from owlrunner.accounts import Origin
 from owlrunner.accounts.credentials import new_token
 from owlrunner.accounts.door import SESSION_SECONDS
 from owlrunner.errors import InvalidRequest, TooManyRequests, Unauthenticated
 from owlrunner.web.api import Api
 from owlrunner.web.auth import browser_cookie, token_cookie
-from owlrunner.web.client_address import origin_of
 from owlrunner.web.dashboard.drawing import draw
-from owlrunner.web.dashboard.visitor import require_own_form, visitor
+from owlrunner.web.dashboard.visitor import origin_of_request, require_own_form, visitor
 from owlrunner.web.errors import refusal_of
 from owlrunner.web.login_codes import mail_code
 
@@ -35,7 +33,7 @@ def add_routes(pages: Blueprint, api: Api) -> None:
         # A code is good for the browser that asked for it, so that nobody else can use it up.
         key = _browser_key(api)
         try:
-            issued = await mail_code(api.accounts, api.mailer, page["email"], _origin(api, key))
+            issued = await mail_code(api.accounts, api.mailer, page["email"], origin_of_request(key))
         except (InvalidRequest, TooManyRequests) as problem:
             return _problem("sign_in", problem, page)
         shown = issued.code if api.config.web.show_codes and issued.goes_out else ""
@@ -47,7 +45,9 @@ def add_routes(pages: Blueprint, api: Api) -> None:
         form = await request.form
         page = _carried(form)
         try:
-            signed_in = await api.accounts.sign_in(page["email"], form.get("code"), _origin(api, _browser_key(api)))
+            signed_in = await api.accounts.sign_in(
+                page["email"], form.get("code"), origin_of_request(_browser_key(api))
+            )
         except (InvalidRequest, TooManyRequests, Unauthenticated) as problem:
             return _problem("code", problem, page | {"code": ""})
         return _with_header(
@@ -76,12 +76,6 @@ def _next(wanted: str | None) -> str:
 def _browser_key(api: Api) -> str:
     """What the browser is known by, or will be."""
     return request.cookies.get(api.site.browser_cookie) or new_token()
-
-
-def _origin(api: Api, key: str) -> Origin:
-    scope = request.scope
-    assert scope["type"] == "http"  # noqa: S101 - there are no WebSockets here
-    return origin_of(scope, api.site.proxies, key)
 
 
 def _problem(page: str, problem: Exception, context: Mapping[str, str]) -> Response:

@@ -7,12 +7,15 @@ from uuid import UUID
 import attrs
 from quart import current_app, request
 
-from owlrunner.accounts import Accounts, Membership, Team, User
+from owlrunner.accounts import Accounts, Membership, Origin, Team, User
 from owlrunner.actor import Role, UserActor
 from owlrunner.errors import PermissionDenied, Unauthenticated
+from owlrunner.web.client_address import origin_of
 
 TOKEN_COOKIE = "TOKEN_COOKIE"  # noqa: S105 - a key of the configuration
 """Where the application's configuration has the name of the cookie."""
+PROXIES = "PROXIES"
+"""Where it has the networks of trusted proxies."""
 FORM_KEY = "form_key"
 """The hidden field of every form."""
 
@@ -53,15 +56,23 @@ def token_of_request() -> str:
 
 
 async def visitor(accounts: Accounts) -> Visitor:
-    """Who sent the request. Raises Unauthenticated."""
-    return await visitor_with(accounts, token_of_request())
+    """Who sent the request, and from where. Raises Unauthenticated."""
+    return await visitor_with(accounts, token_of_request(), origin_of_request())
 
 
-async def visitor_with(accounts: Accounts, token: str) -> Visitor:
+def origin_of_request(browser_key: str | None = None) -> Origin:
+    """From where the request comes."""
+    scope = request.scope
+    assert scope["type"] == "http"  # noqa: S101 - there are no WebSockets here
+    return origin_of(scope, current_app.config[PROXIES], browser_key)
+
+
+async def visitor_with(accounts: Accounts, token: str, origin: Origin | None = None) -> Visitor:
     """Whose token it is. Raises Unauthenticated."""
     if not token:
         raise Unauthenticated("Missing authorization")
     caller = await accounts.resolve(token)
+    caller = origin.mark(caller) if origin is not None else caller
     if caller.user is None or not isinstance(caller.actor, UserActor):
         raise Unauthenticated("Invalid or expired token")
     return Visitor(caller.user, caller.actor, token)

@@ -6,10 +6,10 @@ with made as (
     returning *
 ),
 audit as (
-    insert into audit_logs (team_id, actor_type, actor_id, action, resource_type, resource_id, metadata)
+    insert into audit_logs (team_id, actor_type, actor_id, action, resource_type, resource_id, metadata, client, user_agent)
     select team_id, case when %(by_operator)s then 'system' else 'user' end::audit_actor_type,
         case when %(by_operator)s then 'operator' else created_by::text end, 'create', 'api_key', id::text,
-        jsonb_build_object('name', name, 'key_type', key_type)
+        jsonb_build_object('name', name, 'key_type', key_type), %(client)s, %(user_agent)s
     from made
 )
 select made.id, made.key_prefix, made.key_type, made.team_id, made.name, made.created_by, made.permissions, made.created_at, made.updated_at,

@@ -4,9 +4,10 @@ with revoked as (
     returning id, team_id, name, key_type
 ),
 audit as (
-    insert into audit_logs (team_id, actor_type, actor_id, action, resource_type, resource_id, metadata)
+    insert into audit_logs (team_id, actor_type, actor_id, action, resource_type, resource_id, metadata, client, user_agent)
     select team_id, case when %(user_id)s::uuid is null then 'system' else 'user' end::audit_actor_type,
-        coalesce(%(user_id)s::uuid::text, 'operator'), 'delete', 'api_key', id::text, jsonb_build_object('name', name, 'key_type', key_type)
+        coalesce(%(user_id)s::uuid::text, 'operator'), 'delete', 'api_key', id::text, jsonb_build_object('name', name, 'key_type', key_type),
+        %(client)s, %(user_agent)s
     from revoked
 )
 select id from revoked;

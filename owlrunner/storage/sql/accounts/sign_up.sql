@@ -6,6 +6,10 @@ with person as (
 ),
 team as (
     insert into teams (name, slug) select name || '''s Team', %(slug)s || '-' || left(id::text, 8) from person
-    returning id
+    returning id, name
+),
+audit as (
+    insert into audit_logs (team_id, actor_type, actor_id, action, resource_type, resource_id, metadata)
+    select team.id, 'user', person.id::text, 'create', 'team', team.id::text, jsonb_build_object('name', team.name) from person, team
 )
 insert into team_members (team_id, user_id, role) select team.id, person.id, 'owner' from person, team;

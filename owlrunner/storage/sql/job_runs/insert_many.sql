@@ -34,10 +34,10 @@ run as (
     returning id, job_type, team_id, project_id, (xmax = 0) as created
 ),
 audit as (
-    insert into audit_logs (team_id, actor_type, actor_id, action, resource_type, resource_id, metadata)
+    insert into audit_logs (team_id, actor_type, actor_id, action, resource_type, resource_id, metadata, client, user_agent)
     select run.team_id, %(audit_actor_type)s::audit_actor_type, %(audit_actor_id)s, 'create', 'job_run', run.id::text,
-        jsonb_build_object('job_type', run.job_type, 'project_id', run.project_id)
-    from run where run.created and run.team_id is not null and %(audit_actor_type)s::text is not null
+        jsonb_build_object('job_type', run.job_type, 'project_id', run.project_id), %(audit_client)s, %(audit_user_agent)s
+    from run where run.created and %(audit_actor_type)s::text is not null
 ),
 bell as (
     select pg_notify('owlrunner_pending', '') from run where run.created limit 1

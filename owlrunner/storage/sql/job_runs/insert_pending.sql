@@ -36,8 +36,9 @@ new as (
 told as (
     -- The bell also for what is due later: a sleeping worker has to learn that its next due time has changed.
     select pg_notify('owlrunner_pending', ''),
-        case when %(audit_actor_type)s::text is not null and new.team_id is not null then
-            owl_audit_trigger(new.id, new.job_type, new.team_id, new.project_id, %(audit_actor_type)s::audit_actor_type, %(audit_actor_id)s)
+        case when %(audit_actor_type)s::text is not null then
+            owl_audit_trigger(new.id, new.job_type, new.team_id, new.project_id, %(audit_actor_type)s::audit_actor_type, %(audit_actor_id)s,
+                %(audit_client)s, %(audit_user_agent)s)
         end
     from new where new.created
 )

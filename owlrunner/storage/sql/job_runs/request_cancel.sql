@@ -10,9 +10,10 @@ with asked as (
     returning id, team_id, status
 ),
 audit as (
-    insert into audit_logs (team_id, actor_type, actor_id, action, resource_type, resource_id, metadata)
-    select team_id, %(audit_actor_type)s::audit_actor_type, %(audit_actor_id)s, 'update', 'job_run', id::text, '{"cancel_requested": true}'
-    from asked where team_id is not null and %(audit_actor_type)s::text is not null
+    insert into audit_logs (team_id, actor_type, actor_id, action, resource_type, resource_id, metadata, client, user_agent)
+    select team_id, %(audit_actor_type)s::audit_actor_type, %(audit_actor_id)s, 'update', 'job_run', id::text, '{"cancel_requested": true}',
+        %(audit_client)s, %(audit_user_agent)s
+    from asked where %(audit_actor_type)s::text is not null
 ),
 bell as (
     select pg_notify('owlrunner_held', '') from asked where status = 'running'
