@@ -3,6 +3,7 @@
 from owlrunner.accounts.administration import Administration
 from owlrunner.accounts.credentials import DEFAULT_PERMISSIONS, Caller
 from owlrunner.accounts.door import Accounts, AgentLogin, IssuedCode, SignedIn
+from owlrunner.accounts.members import Members
 from owlrunner.accounts.new_keys import KeyRequest, SeveralTeams
 from owlrunner.accounts.origin import Origin
 from owlrunner.accounts.recent_callers import RecentCallers
@@ -18,6 +19,7 @@ __all__ = [
     "Caller",
     "IssuedCode",
     "KeyRequest",
+    "Members",
     "Membership",
     "Origin",
     "Project",

@@ -1,15 +1,27 @@
 """See who can do what, and take it away: members, keys, sign-ins. Straight on the database, for the owner."""
 
+from typing import NamedTuple
 from uuid import UUID
 
 import attrs
 
 from owlrunner.accounts.administration import Administration
-from owlrunner.actor import Role
-from owlrunner.errors import InvalidRequest, NotFound
+from owlrunner.accounts.members import leave
+from owlrunner.actor import OperatorActor
+from owlrunner.errors import NotFound
 from owlrunner.storage import accounts
 from owlrunner.storage.accounts import ApiKey, Member
 from owlrunner.storage.postgres import Database
+
+OPERATOR = OperatorActor()
+
+
+class Deleted(NamedTuple):
+    """A user who is no more, the slugs of the teams that they were in, and the names of the keys that they had made."""
+
+    email: str
+    teams: list[str]
+    keys: list[str]
 
 
 @attrs.frozen
@@ -39,17 +51,30 @@ class Offboarding:
         of, user = await self._there.team(team), await self._there.user(email)
         to = await self._there.user(heir) if heir is not None else None
         async with self.db.session() as session, session.transaction():
-            members = {member.email: member for member in await accounts.members(session, of.id)}
-            if user.email not in members:
-                raise NotFound(f"user: {user.email} is no member of the team {of.slug!r}")
-            if to is not None and (to.email not in members or to.email == user.email):
-                raise InvalidRequest(f"keys_to: expected another member of the team {of.slug!r}, got {to.email}")
-            if [one.email for one in members.values() if one.role is Role.OWNER] == [user.email]:
-                raise InvalidRequest(
-                    f"{user.email} is the only owner of the team {of.slug!r}: make somebody else one first"
-                )
-            names = await accounts.remove_member(session, of.id, user.email, to.id if to is not None else None)
-        return names or []
+            return await leave(session, of.id, user.id, to.id if to is not None else None, OPERATOR)
+
+    async def delete_user(self, email: str, heir: str | None = None) -> Deleted:
+        """Take somebody out of all their teams and delete their address, name, sign-ins and codes.
+
+        Their keys end, or go to ``heir`` in the teams of which that one is a member. A team that they were alone in has no
+        member from now on. What they did stands in the audit log, without a name.
+
+        Raises InvalidRequest for the only owner of a team that has other members.
+        """
+        user = await self._there.user(email)
+        to = await self._there.user(heir) if heir is not None else None
+        keys: list[str] = []
+        async with self.db.session() as session, session.transaction():
+            for team, _ in user.memberships:
+                await accounts.lock_team(session, team.id)
+                others = {one.user_id for one in await accounts.members(session, team.id)} - {user.id}
+                if others:
+                    of_team = to.id if to is not None and to.id in others else None
+                    keys += await leave(session, team.id, user.id, of_team, OPERATOR)
+                else:
+                    keys += await accounts.remove_member(session, team.id, user.id, None, OPERATOR) or []
+            await accounts.delete_user(session, user.id)
+        return Deleted(user.email, [team.slug for team, _ in user.memberships], keys)
 
     async def revoke_key(self, key_id: UUID) -> None:
         """End a key."""

@@ -8,7 +8,15 @@ import click
 
 from owlrunner.accounts import DEFAULT_PERMISSIONS, Administration
 from owlrunner.cli.local import in_current_schema
-from owlrunner.cli.offboarding import end_sessions, list_keys, list_members, remove_member, revoke_key, show_fields
+from owlrunner.cli.offboarding import (
+    delete_user,
+    end_sessions,
+    list_keys,
+    list_members,
+    remove_member,
+    revoke_key,
+    show_fields,
+)
 from owlrunner.cli.options import TEAM, Shared, config_option, format_option, pass_shared
 from owlrunner.errors import InvalidRequest
 from owlrunner.storage.postgres import Database
@@ -151,5 +159,5 @@ def _secret(provider: str, *, from_stdin: bool, file: Path | None) -> str:
     return secret
 
 
-for command in (list_members, list_keys, remove_member, revoke_key, end_sessions):
+for command in (list_members, list_keys, remove_member, delete_user, revoke_key, end_sessions):
     admin.add_command(command)

@@ -64,6 +64,24 @@ def remove_member(shared: Shared, email: str, team: str, keys_to: str | None) ->
 
 
 @click.command()
+@click.argument("email")
+@click.option(
+    "--keys-to", help="Address of whoever gets their keys in the teams that both are in.  [default: the keys end]"
+)
+@config_option
+@format_option
+@pass_shared
+def delete_user(shared: Shared, email: str, keys_to: str | None) -> None:
+    """Take somebody out of all teams, and delete their address, name, sign-ins and codes."""
+
+    async def delete(db: Database) -> object:
+        deleted = await Offboarding(db).delete_user(email, keys_to)
+        return {"deleted": deleted.email, "teams": deleted.teams, "keys": deleted.keys, "keys_to": keys_to}
+
+    show_fields(shared, in_current_schema(shared, delete))
+
+
+@click.command()
 @click.argument("key_id", type=click.UUID)
 @config_option
 @format_option

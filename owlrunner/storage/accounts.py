@@ -8,8 +8,8 @@ from uuid import UUID
 import attrs
 import msgspec
 
-from owlrunner.actor import Role, UserActor
-from owlrunner.storage.job_runs import Speaks
+from owlrunner.actor import Actor, Role, UserActor
+from owlrunner.storage.job_runs import Speaks, audit
 from owlrunner.storage.postgres import Session
 
 
@@ -52,6 +52,7 @@ class User:
 class Member(NamedTuple):
     """Somebody in a team."""
 
+    user_id: UUID
     email: str
     name: str
     role: Role
@@ -215,14 +216,29 @@ async def put_member(session: Session, team_id: UUID, user_id: UUID, role: Role)
 async def members(db: Speaks, team_id: UUID) -> list[Member]:
     """The members of a team, owners first."""
     rows = await db.rows("accounts/members", {"team_id": team_id})
-    return [Member(email, name, Role[role.upper()], joined_at, keys) for email, name, role, joined_at, keys in rows]
+    return [
+        Member(user_id, email, name, Role[role.upper()], joined_at, keys)
+        for user_id, email, name, role, joined_at, keys in rows
+    ]
 
 
-async def remove_member(session: Session, team_id: UUID, email: str, heir: UUID | None) -> list[str] | None:
+async def lock_team(session: Session, team_id: UUID) -> None:
+    """Be the only one who changes the members of a team, until the transaction ends."""
+    await session.rows("accounts/lock_team", {"team_id": team_id})
+
+
+async def remove_member(
+    session: Session, team_id: UUID, user_id: UUID, heir: UUID | None, by: Actor
+) -> list[str] | None:
     """Take somebody out of a team; returns the names of their keys, which the heir has now, or nobody. None: no member."""
-    params = {"team_id": team_id, "email": email, "heir": heir}
+    params = {"team_id": team_id, "user_id": user_id, "heir": heir} | audit(by)
     row = await session.row("accounts/remove_member", params)
     return row[0] if row is not None else None
+
+
+async def delete_user(session: Session, user_id: UUID) -> None:
+    """Delete what is known of a user who is in no team."""
+    await session.rows("accounts/delete_user", {"user_id": user_id})
 
 
 async def end_sessions(db: Speaks, email: str) -> int:

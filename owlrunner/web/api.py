@@ -1,8 +1,10 @@
 """This is the room for the handlers of the API: each reads what it needs, asks a door, and renders the answer."""
 
+from uuid import UUID
+
 import attrs
 
-from owlrunner.accounts import Accounts, Caller, KeyRequest, User
+from owlrunner.accounts import Accounts, Caller, KeyRequest, Members, User
 from owlrunner.accounts.credentials import as_uuid
 from owlrunner.accounts.door import SESSION_SECONDS
 from owlrunner.actor import ApiKeyActor, Role, TeamActor, UserActor
@@ -33,6 +35,7 @@ from owlrunner.web.wire import (
     Message,
     NewKeyAnswer,
     OneRun,
+    RemoveAnswer,
     RevokeAnswer,
     SignInAnswer,
     Status,
@@ -50,6 +53,7 @@ class Api:
 
     jobs: Jobs
     accounts: Accounts
+    members: Members
     audit: AuditLog
     mailer: Mailer
     config: Config
@@ -231,10 +235,23 @@ async def list_keys(api: Api, request: Request) -> Answer:
 
 async def revoke_key(api: Api, request: Request) -> Answer:
     """Revoke an API key."""
-    actor = request.caller.actor
-    assert isinstance(actor, UserActor)  # noqa: S101 - the route is for users
-    await api.accounts.revoke_key(actor, inputs.required_uuid(request.path["keyId"], "key id"))
+    await api.accounts.revoke_key(_user_actor(request), inputs.required_uuid(request.path["keyId"], "key id"))
     return _ok(RevokeAnswer(revoked=True))
+
+
+async def list_members(api: Api, request: Request) -> Answer:
+    """Answer with the members of a team."""
+    members = await api.members.of(_user_actor(request), as_uuid(request.path["teamId"]))
+    return _ok(rendering.member_list(members))
+
+
+async def remove_member(api: Api, request: Request) -> Answer:
+    """Take somebody out of a team."""
+    query: inputs.RemoveQuery = request.query
+    heir = query.keys_to if isinstance(query.keys_to, UUID) else None
+    user_id = inputs.required_uuid(request.path["userId"], "user id")
+    keys = await api.members.remove(_user_actor(request), as_uuid(request.path["teamId"]), user_id, heir)
+    return _ok(RemoveAnswer(removed=True, keys=keys))
 
 
 async def health(api: Api, request: Request) -> Answer:  # noqa: ARG001
@@ -257,6 +274,13 @@ async def openapi(api: Api, request: Request) -> Answer:  # noqa: ARG001
 
 def _ok(body: object) -> Answer:
     return Answer(200, encode(body))
+
+
+def _user_actor(request: Request) -> UserActor:
+    """The user behind a request that only users may make."""
+    actor = request.caller.actor
+    assert isinstance(actor, UserActor)  # noqa: S101 - the route is for users
+    return actor
 
 
 def _user(caller: Caller) -> User:

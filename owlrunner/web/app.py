@@ -14,7 +14,7 @@ from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException
 
-from owlrunner.accounts import Accounts
+from owlrunner.accounts import Accounts, Members
 from owlrunner.audit_log import AuditLog
 from owlrunner.config import Config
 from owlrunner.errors import PermissionDenied, Unauthenticated
@@ -102,6 +102,7 @@ def build_app(
     api = Api(
         jobs=jobs,
         accounts=accounts,
+        members=Members(accounts.db),
         audit=AuditLog(accounts.db),
         mailer=mailer,
         config=config,

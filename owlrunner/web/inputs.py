@@ -61,6 +61,14 @@ class AuditQuery(Struct, frozen=True):
     limit: Annotated[int, Meta(description="1 to 200; 0 stands for 50")] = 0
 
 
+class RemoveQuery(Struct, frozen=True):
+    """What becomes of the keys."""
+
+    keys_to: (
+        Annotated[UUID, Meta(description="The id of the member who gets their keys; without, the keys end")] | UnsetType
+    ) = UNSET
+
+
 class LogsQuery(Struct, frozen=True):
     """Which lines, and how many."""
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from owlrunner.accounts import ApiKey, Membership, Team, User
 from owlrunner.errors import Refused, RunAlreadyActive
 from owlrunner.job_run import RunStatus
+from owlrunner.storage.accounts import Member
 from owlrunner.storage.audit import AuditEntry
 from owlrunner.storage.job_runs import Cursor, StoredLogLine
 from owlrunner.storage.seen_runs import SeenRun
@@ -20,6 +21,8 @@ from owlrunner.web.wire import (
     KeyBody,
     LogLineBody,
     LogPage,
+    MemberBody,
+    MemberList,
     MembershipBody,
     RunPage,
     TeamBody,
@@ -128,6 +131,16 @@ def membership_bodies(memberships: Sequence[Membership]) -> list[MembershipBody]
 def user_body(user: User) -> UserBody:
     """A user, for the wire."""
     return UserBody(user.id, user.email, user.name, instant(user.created_at), instant(user.updated_at))
+
+
+def member_list(members: Sequence[Member]) -> MemberList:
+    """The members of a team, for the wire."""
+    return MemberList(
+        [
+            MemberBody(one.user_id, one.email, one.name, one.role.name.lower(), instant(one.joined_at), one.keys)
+            for one in members
+        ]
+    )
 
 
 def key_body(key: ApiKey) -> KeyBody:

@@ -245,6 +245,13 @@ def test_admin_takes_away_what_people_hold(owlrunner: Invoke, database_url: str)
     assert removed == {"removed": "ann@owls.test", "keys": ["b"], "keys_to": "owl@owls.test"}
     assert [member["email"] for member in admin("list-members", "--team", "owls")] == ["owl@owls.test"]
     assert admin("end-sessions", "ann@owls.test") == {"ended": 0}
+    admin("create-user", "ann@owls.test", "--team", "owls", "--role", "admin")
+    assert admin("delete-user", "ann@owls.test") == {
+        "deleted": "ann@owls.test",
+        "teams": ["owls"],
+        "keys": [],
+        "keys_to": None,
+    }
     refused = owlrunner("admin", "remove-member", "owl@owls.test", "--team", "owls", DATABASE_URL=database_url)
     assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
     assert "the only owner" in refused.stderr

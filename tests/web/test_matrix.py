@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from owlrunner.accounts import Administration
 from owlrunner.web.routes import ROUTES, Auth, Route
 from tests.web.web_world import World
 
@@ -34,6 +35,7 @@ def expected(route: Route, who: str) -> tuple[int, str | None]:
         (who.startswith("rival") and "{teamId}" in route.path, 403, "Not a member of this team"),
         (who.startswith("rival") and "{runId}" in route.path, 404, "Job run not found"),
         (who.startswith("rival") and "{keyId}" in route.path, 404, "API key not found"),
+        (route.name == "remove_member" and who in {"member", "admin"}, 403, "Requires owner role or higher"),
         (
             who == "member" and (own_team_only or about_jobs or route.name in ABOUT_TEAM_KEYS),
             403,
@@ -70,9 +72,11 @@ async def test_every_route_lets_in_whom_the_table_says(world: World, client: htt
     ((key_id,),) = await world.sql(
         "select id::text from api_keys where deleted_at is null and team_id = %(t)s limit 1", t=world.team.id
     )
+    await Administration(world.db).create_user("leaver@acme.test", "acme", "member")
+    ((user_id,),) = await world.sql("select id::text from users where email = 'leaver@acme.test'")
     got, wanted = {}, {}
     for route in sorted(ROUTES, key=lambda route: route.name == "revoke_key"):
-        path = {"teamId": str(world.team.id), "runId": await world.run_row(), "keyId": key_id}
+        path = {"teamId": str(world.team.id), "runId": await world.run_row(), "keyId": key_id, "userId": user_id}
         response = await _call(client, world, route, who, path)
         name = f"{route.method} {route.path}"
         wanted[name] = expected(route, who)

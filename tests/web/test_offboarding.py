@@ -2,9 +2,11 @@
 
 from uuid import uuid4
 
+import httpx
 import pytest
+import trio
 
-from owlrunner.accounts import Accounts, Administration
+from owlrunner.accounts import Accounts, Administration, Origin
 from owlrunner.accounts.offboarding import Offboarding
 from owlrunner.actor import Role
 from owlrunner.errors import InvalidRequest, NotFound, Unauthenticated
@@ -87,12 +89,12 @@ async def test_a_sign_in_ends(world: World) -> None:
 async def test_what_cannot_be_taken_away(world: World) -> None:
     """A team keeps an owner; keys go to members alone; who and what is not there is said."""
     offboarding = Offboarding(world.db)
-    with pytest.raises(InvalidRequest, match=r"owner@acme\.test is the only owner of the team 'acme'"):
+    with pytest.raises(InvalidRequest, match=r"owner@acme\.test is the only owner of the team"):
         await offboarding.remove_member("owner@acme.test", "acme")
     for heir in ("owner@rival.test", "member@acme.test"):
-        with pytest.raises(InvalidRequest, match=r"^keys_to: expected another member of the team 'acme'"):
+        with pytest.raises(InvalidRequest, match=r"^keys_to: expected another member of the team"):
             await offboarding.remove_member("member@acme.test", "acme", heir)
-    with pytest.raises(NotFound, match=r"owner@rival\.test is no member of the team 'acme'"):
+    with pytest.raises(NotFound, match=r"^user: no member of the team"):
         await offboarding.remove_member("owner@rival.test", "acme")
     with pytest.raises(NotFound, match=r"^key: "):
         await offboarding.revoke_key(uuid4())
@@ -101,3 +103,115 @@ async def test_what_cannot_be_taken_away(world: World) -> None:
     assert len(await offboarding.members("acme")) == 3
     await Administration(world.db).create_user("admin@acme.test", "acme", "owner")
     assert await offboarding.remove_member("owner@acme.test", "acme") != []
+
+
+def members_of(world: World) -> str:
+    """Where a team's members are."""
+    return f"/v1/teams/{world.team.id}/members"
+
+
+async def test_owners_see_and_remove_members(world: World, as_owner: httpx.AsyncClient) -> None:
+    """By the API, with the keys that they made, which end or go to another member; the audit log names the owner and the client."""
+    admin = Administration(world.db)
+    for email in (ANN, "bob@acme.test"):
+        await admin.create_user(email, "acme", "admin")
+        await admin.create_key("acme", f"of {email}", created_by=email)
+    listed = (await as_owner.get(members_of(world))).json()["members"]
+    assert [(one["email"], one["role"], one["keys"]) for one in listed[:1]] == [("owner@acme.test", "owner", 6)]
+    ids = {one["email"]: one["user_id"] for one in listed}
+    kept = await as_owner.delete(f"{members_of(world)}/{ids[ANN]}?keys_to={ids['bob@acme.test']}")
+    assert (kept.status_code, kept.json()) == (200, {"removed": True, "keys": [f"of {ANN}"]})
+    ended = await as_owner.delete(f"{members_of(world)}/{ids['bob@acme.test']}")
+    assert ended.json()["keys"] == [f"of {ANN}", "of bob@acme.test"]
+    assert {one["email"] for one in (await as_owner.get(members_of(world))).json()["members"]} == {
+        "owner@acme.test",
+        "admin@acme.test",
+        "member@acme.test",
+    }
+    log = await world.sql(
+        "select actor_id, action::text, resource_type from audit_logs where user_agent like 'python-httpx%%'"
+    )
+    assert sorted(log) == [
+        (ids["owner@acme.test"], "delete", "api_key"),
+        (ids["owner@acme.test"], "delete", "api_key"),
+        (ids["owner@acme.test"], "delete", "team_member"),
+        (ids["owner@acme.test"], "delete", "team_member"),
+        (ids["owner@acme.test"], "update", "api_key"),
+    ]
+
+
+async def test_a_member_may_leave(world: World, client: httpx.AsyncClient) -> None:
+    """Anybody for themselves, but not for others, nor by giving their keys to somebody; the only owner stays."""
+    listed = {one.email: one.user_id for one in await Offboarding(world.db).members("acme")}
+    me, other = listed["member@acme.test"], listed["admin@acme.test"]
+    client.headers.update(world.auth("member"))
+    for path in (f"/{other}", f"/{me}?keys_to={other}"):
+        refused = await client.delete(members_of(world) + path)
+        assert (refused.status_code, refused.json()) == (403, {"error": "Requires owner role or higher"})
+    assert (await client.delete(f"{members_of(world)}/{me}")).status_code == 200
+    assert (await client.delete(f"{members_of(world)}/{me}")).json() == {"error": "Not a member of this team"}
+    client.headers.update(world.auth("owner"))
+    for path, status, sentence in (
+        (
+            f"/{listed['owner@acme.test']}",
+            400,
+            "owner@acme.test is the only owner of the team: make somebody else one first",
+        ),
+        (f"/{other}?keys_to={me}", 400, "keys_to: expected another member of the team"),
+        (f"/{me}", 404, "user: no member of the team"),
+        ("/nonsense", 400, "user id: expected a uuid"),
+    ):
+        refused = await client.delete(members_of(world) + path)
+        assert (refused.status_code, refused.json()["error"][: len(sentence)]) == (status, sentence)
+
+
+async def test_two_owners_cannot_take_each_other_out(world: World) -> None:
+    """Of two who try at the same moment one is told to stay."""
+    await Administration(world.db).create_user(ANN, "acme", "owner")
+    outcomes: list[str] = []
+
+    async def remove(email: str) -> None:
+        try:
+            await Offboarding(world.db).remove_member(email, "acme")
+            outcomes.append("gone")
+        except InvalidRequest:
+            outcomes.append("stays")
+
+    async with trio.open_nursery() as nursery:
+        for email in (ANN, "owner@acme.test"):
+            nursery.start_soon(remove, email)
+    assert sorted(outcomes) == ["gone", "stays"]
+
+
+async def test_a_user_is_deleted(world: World) -> None:
+    """Address, name, sign-ins and codes go, memberships and keys with them, or to an heir; what they did stays, without a name."""
+    admin, offboarding, accounts = Administration(world.db), Offboarding(world.db), Accounts(world.db)
+    origin = Origin("192.0.2.7", "browser")
+    for team in ("acme", "rival"):
+        await admin.create_user(ANN, team, "admin")
+        await admin.create_key(team, f"of {team}", created_by=ANN)
+    code = await accounts.issue_code(ANN, origin)
+    signed_in = await accounts.sign_in(ANN, code.code, origin)
+    deleted = await offboarding.delete_user("Ann@acme.test", "admin@acme.test")
+    assert (deleted.email, sorted(deleted.teams), sorted(deleted.keys)) == (
+        ANN,
+        ["acme", "rival"],
+        ["of acme", "of rival"],
+    )
+    assert "of acme" in {one.name for one in await offboarding.keys("acme")}
+    assert "of rival" not in {one.name for one in await offboarding.keys("rival")}
+    with pytest.raises(Unauthenticated):
+        await Accounts(world.db).resolve(signed_in.token)
+    for table in ("users", "email_verification_codes", "known_origins", "security_events"):
+        assert await world.sql(f"select 1 from {table} where email = %(e)s", e=ANN) == [], table
+    ((name, email),) = await world.sql("select name, email from users where id = %(id)s", id=signed_in.user.id)
+    assert (name, email) == ("Deleted user", f"deleted-{signed_in.user.id}@deleted.invalid")
+    with pytest.raises(NotFound):
+        await offboarding.delete_user(ANN)
+    again = await accounts.issue_code(ANN, origin)
+    newcomer = await accounts.sign_in(ANN, again.code, origin)
+    assert newcomer.is_new
+    # Alone in a team of their own, which is no reason to keep them.
+    assert (await offboarding.delete_user(ANN)).teams == [newcomer.user.memberships[0].team.slug]
+    with pytest.raises(InvalidRequest, match="only owner"):
+        await offboarding.delete_user("owner@acme.test")

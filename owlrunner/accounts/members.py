@@ -1,0 +1,52 @@
+"""Who is in a team, and how somebody leaves it: for the team's owners, and for the operator."""
+
+from uuid import UUID
+
+import attrs
+
+from owlrunner.actor import Actor, Role, UserActor, require_team
+from owlrunner.errors import InvalidRequest, NotFound
+from owlrunner.storage import accounts
+from owlrunner.storage.accounts import Member
+from owlrunner.storage.postgres import Database, Session
+
+
+@attrs.frozen
+class Members:
+    """The members of teams. Every method raises DatabaseUnavailable when PostgreSQL is away."""
+
+    db: Database
+
+    async def of(self, actor: UserActor, team_id: UUID | None) -> list[Member]:
+        """Return the members of a team, owners first. Raises PermissionDenied."""
+        require_team(actor, team_id, Role.ADMIN)
+        assert team_id is not None  # noqa: S101 - nobody is in team None
+        return await accounts.members(self.db, team_id)
+
+    async def remove(self, actor: UserActor, team_id: UUID | None, user_id: UUID, heir: UUID | None) -> list[str]:
+        """Take somebody out of a team, and return the names of the keys that they had made for it; see ``leave``.
+
+        An owner may do so, and everybody for themselves. Raises what ``leave`` raises, and PermissionDenied.
+        """
+        require_team(actor, team_id, Role.MEMBER if user_id == actor.id and heir is None else Role.OWNER)
+        assert team_id is not None  # noqa: S101 - nobody is in team None
+        async with self.db.session() as session, session.transaction():
+            return await leave(session, team_id, user_id, heir, actor)
+
+
+async def leave(session: Session, team_id: UUID, user_id: UUID, heir: UUID | None, by: Actor) -> list[str]:
+    """Take somebody out of a team, and return the names of the keys that they had made for it.
+
+    The keys end, or go to ``heir``, a member of the team who is told from now on what they start.
+
+    Raises NotFound for somebody who is no member, InvalidRequest for the team's only owner, and for an heir who is no member.
+    """
+    await accounts.lock_team(session, team_id)
+    members = {member.user_id: member for member in await accounts.members(session, team_id)}
+    if user_id not in members:
+        raise NotFound("user: no member of the team")
+    if heir is not None and (heir not in members or heir == user_id):
+        raise InvalidRequest("keys_to: expected another member of the team")
+    if [one.user_id for one in members.values() if one.role is Role.OWNER] == [user_id]:
+        raise InvalidRequest(f"{members[user_id].email} is the only owner of the team: make somebody else one first")
+    return await accounts.remove_member(session, team_id, user_id, heir, by) or []
