@@ -30,3 +30,8 @@ create table security_events (
 );
 create index security_events_at_idx on security_events (at);
 create index security_events_failures_idx on security_events (client, at) where action = 'sign_in_failed';
+
+-- By its owner, so that a role that may only add to the events can still have old ones forgotten: none that is younger than 90 days.
+create function owl_forget_security_events(days int) returns void language sql volatile security definer set search_path from current as $$
+    delete from security_events where at < owl_now() - greatest(days, 90) * interval '1 day'
+$$;

@@ -1,2 +1,2 @@
 -- Forget events about sign-ins after a while.
-delete from security_events where at < owl_now() - %(days)s * interval '1 day';
+select owl_forget_security_events(%(days)s);
