@@ -25,6 +25,7 @@ from owlrunner.web.readiness import Readiness
 from owlrunner.web.shares import Shares
 from owlrunner.web.site import Site
 from owlrunner.web.streams import Streams
+from owlrunner.web.team_wire import RemoveAnswer
 from owlrunner.web.watched_runs import WatchedRuns
 from owlrunner.web.wire import (
     AgentLoginAnswer,
@@ -35,7 +36,6 @@ from owlrunner.web.wire import (
     Message,
     NewKeyAnswer,
     OneRun,
-    RemoveAnswer,
     RevokeAnswer,
     SignInAnswer,
     Status,

@@ -13,16 +13,13 @@ from owlrunner.storage.job_runs import Cursor, StoredLogLine
 from owlrunner.storage.seen_runs import SeenRun
 from owlrunner.waiting import Wait
 from owlrunner.web.run_wire import JobRunBody, WaitBody
+from owlrunner.web.team_wire import AuditEntryBody, AuditPage, MemberBody, MemberList
 from owlrunner.web.wire import (
-    AuditEntryBody,
-    AuditPage,
     BatchAnswer,
     BatchItem,
     KeyBody,
     LogLineBody,
     LogPage,
-    MemberBody,
-    MemberList,
     MembershipBody,
     RunPage,
     TeamBody,

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from owlrunner.audit_log import READ as AUDIT_READ
 from owlrunner.jobs import READ, WRITE
-from owlrunner.web import api, inputs, wire
+from owlrunner.web import api, inputs, team_wire, wire
 from owlrunner.web.exchange import Handler
 
 
@@ -85,7 +85,7 @@ ROUTES: tuple[Route, ...] = (
         handler=api.list_members,
         auth=Auth.USER,
         users_only="Only users can see the members of a team",
-        answers={200: (wire.MemberList,)},
+        answers={200: (team_wire.MemberList,)},
     ),
     Route(
         method="DELETE",
@@ -95,7 +95,7 @@ ROUTES: tuple[Route, ...] = (
         auth=Auth.USER,
         users_only="Only users can remove members",
         query=inputs.RemoveQuery,
-        answers={200: (wire.RemoveAnswer,), 404: (wire.Error,)},
+        answers={200: (team_wire.RemoveAnswer,), 404: (wire.Error,)},
     ),
     Route(
         method="GET",
@@ -104,7 +104,7 @@ ROUTES: tuple[Route, ...] = (
         handler=api.list_audit_logs,
         permissions=(AUDIT_READ,),
         query=inputs.AuditQuery,
-        answers={200: (wire.AuditPage,)},
+        answers={200: (team_wire.AuditPage,)},
     ),
     Route(
         method="GET",

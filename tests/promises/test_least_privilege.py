@@ -69,8 +69,8 @@ async def roles(database_url: str, catalog: Catalog) -> AsyncIterator[Roles]:
     yield Roles(**as_role)
     with psycopg.connect(database_url, autocommit=True) as superuser:
         for role in ("owner", "server"):
-            superuser.execute(f"drop owned by {name}_{role} cascade")  # type: ignore[arg-type]
-            superuser.execute(f"drop role {name}_{role}")  # type: ignore[arg-type]
+            superuser.execute(f"drop owned by {name}_{role} cascade")
+            superuser.execute(f"drop role {name}_{role}")
 
 
 @pytest.fixture
