@@ -26,6 +26,7 @@ import trio
 
 from owlrunner.errors import ConfigError, DatabaseUnavailable
 from owlrunner.forked_children import closed_in_children
+from owlrunner.storage.passage import let_pass
 
 START_PATIENCE = 60
 """Seconds that PostgreSQL gets to start, crash recovery included."""
@@ -55,6 +56,10 @@ async def open_embedded(data_dir: Path) -> AsyncIterator[str]:
             # Not for ever: pg_ctl has a limit of its own.
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(cluster.stop_if_last, users, limiter=_working)
+
+
+_OURS = frozenset({"pgdata", "pgdata.new", "start.lock", "users.lock", "demo.lock", "demo.json"})
+"""What lies beside each other in a data directory."""
 
 
 @attrs.frozen
@@ -94,6 +99,9 @@ class Cluster:
     def _initialise(self) -> None:
         """Create the data directory, complete or not at all: a half-made one would be taken for a whole one."""
         making = self.root / "pgdata.new"
+        if making.is_symlink():
+            # initdb would go where it leads.
+            making.unlink()
         shutil.rmtree(making, ignore_errors=True)
         made = self._run(
             "initdb",
@@ -155,10 +163,19 @@ class Cluster:
             out.seek(0)
             return subprocess.CompletedProcess(done.args, done.returncode, "", out.read())
 
-    def _mkdir(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self.account is not None:
-            shutil.chown(folder, self.account, pwd.getpwnam(self.account).pw_gid)
+    def _mkdir(self) -> None:
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.account is None:
+            return
+        account = pwd.getpwnam(self.account)
+        if self.root.stat().st_uid != account.pw_uid:
+            # It is given to the account, and what belongs to somebody else must not be.
+            if any(path.name not in _OURS for path in self.root.iterdir()):
+                raise ConfigError(
+                    f"database.data_dir: {self.root} is not empty and does not belong to {self.account}, as which PostgreSQL "
+                    "runs when we are root; name a folder of its own"
+                )
+            os.chown(self.root, account.pw_uid, account.pw_gid)
 
 
 def is_there(data_dir: Path) -> bool:
@@ -189,11 +206,11 @@ def prepare_cluster(data_dir: Path) -> Cluster:
     account = _account() if os.geteuid() == 0 else None
     cluster = Cluster(root, _data(root), binaries, account)
     try:
-        cluster._mkdir(root)  # noqa: SLF001
+        cluster._mkdir()  # noqa: SLF001
+        if account is not None:
+            _let_in(binaries.parent, root, pwd.getpwnam(account).pw_uid)
     except OSError as error:
         raise ConfigError(f"database.data_dir: {root} cannot be made: {error.strerror}") from None
-    if account is not None:
-        _let_in(binaries.parent, root)
     return cluster
 
 
@@ -208,13 +225,10 @@ def _account() -> str:
     )
 
 
-def _let_in(install: Path, root: Path) -> None:
+def _let_in(install: Path, root: Path, uid: int) -> None:
     """Let the other account reach the binaries and the data: only the right to pass through folders is added, and it is said."""
     for folder in {*install.parents, *root.parents}:
-        mode = folder.stat().st_mode
-        if not mode & 0o001:
-            logger.info("adding the right to pass through %s, which PostgreSQL's account needs", folder)
-            folder.chmod(mode | 0o001)
+        let_pass(folder, uid)
     if (install / "bin" / "postgres").stat().st_mode & 0o005 != 0o005:
         for path in [install, *install.rglob("*")]:
             path.chmod(path.stat().st_mode | (0o005 if path.is_dir() or path.parent.name == "bin" else 0o004))

@@ -202,9 +202,42 @@ def test_another_account_may_execute_the_server_and_read_its_files(postgres_fold
         file.touch()
     for path, mode in ((program, 0o700), (text, 0o600), (inner, 0o700), (install.parent, 0o700)):
         path.chmod(mode)
-    _let_in(install, root)
-    modes = [path.stat().st_mode & 0o777 for path in (program, text, inner, install.parent)]
-    assert [f"{mode:o}" for mode in modes] == ["705", "604", "705", "701"]
+    nobody = pwd.getpwnam("nobody").pw_uid
+    _let_in(install, root, nobody)
+    modes = [path.stat().st_mode & 0o777 for path in (program, text, inner)]
+    assert [f"{mode:o}" for mode in modes] == ["705", "604", "705"]
+    assert not install.parent.stat().st_mode & 0o007, "nobody else passes"
     text.chmod(0o600)
-    _let_in(install, root)
+    _let_in(install, root, nobody)
     assert text.stat().st_mode & 0o777 == 0o600, "what can be executed is left as it is"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a folder away")
+def test_nothing_of_others_is_given_away(postgres_folder: Path) -> None:
+    """Where we are root, a folder in which something else lies is refused, also by a link; an empty one, or our own, is taken."""
+    (postgres_folder / "theirs").mkdir()
+    (postgres_folder / "theirs" / "letter").touch()
+    (postgres_folder / "link").symlink_to("theirs")
+    for name in ("theirs", "link"):
+        with pytest.raises(ConfigError, match=r"theirs|link is not empty and does not belong to"):
+            prepare_cluster(postgres_folder / name)
+    assert (postgres_folder / "theirs").stat().st_uid == 0
+    (postgres_folder / "ours").mkdir()
+    (postgres_folder / "ours" / "demo.lock").touch()
+    cluster = prepare_cluster(postgres_folder / "ours")
+    assert cluster == prepare_cluster(postgres_folder / "ours")
+    assert (postgres_folder / "ours").stat().st_uid == pwd.getpwnam(cluster.account or "").pw_uid
+
+
+def test_a_link_is_not_followed(postgres_folder: Path) -> None:
+    """What lies where a new data directory is made, and leads elsewhere, is taken away."""
+    cluster = prepare_cluster(postgres_folder / "ours")
+    elsewhere = postgres_folder / "elsewhere"
+    elsewhere.mkdir(mode=0o777)
+    (cluster.root / "pgdata.new").symlink_to(elsewhere)
+    try:
+        cluster.ensure_running()
+    finally:
+        cluster.stop("immediate")
+    assert list(elsewhere.iterdir()) == []
+    assert (cluster.data / "PG_VERSION").exists()
