@@ -1,6 +1,7 @@
 """What strangers can do about somebody's sign-in: neither use up their codes, nor lock them out, nor guess without end."""
 
 import logging
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
@@ -68,6 +69,15 @@ async def test_the_browser_keeps_its_key(world: World, at: From) -> None:
     assert again.headers["set-cookie"].startswith(f"browser={key};")
     ((stored,),) = await world.sql("select distinct browser from email_verification_codes")
     assert stored not in {None, key}
+
+
+@pytest.mark.parametrize("key", ["", "x", "ä" * 64, "0" * 5000])
+async def test_a_key_that_is_none_is_replaced(at: From, key: str) -> None:
+    """What a browser sends as its key and is none gets it a new one."""
+    cookie = (b"cookie", f"browser={key}".encode())
+    response = await at("192.0.2.1").post("/sign-in", data={"email": EMAIL}, headers=[cookie])
+    assert response.status_code == 200
+    assert re.match(r"browser=[0-9a-f]{64};", response.headers["set-cookie"])
 
 
 async def test_no_stranger_locks_somebody_out(world: World, at: From) -> None:

@@ -1,5 +1,6 @@
 """This is the room for the pages on which users sign in and out."""
 
+import re
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from owlrunner.web.errors import refusal_of
 from owlrunner.web.login_codes import mail_code
 
 HOME = "/dashboard"
+_KEY = re.compile(r"[0-9a-f]{64}")
 
 
 def add_routes(pages: Blueprint, api: Api) -> None:
@@ -75,7 +77,8 @@ def _next(wanted: str | None) -> str:
 
 def _browser_key(api: Api) -> str:
     """What the browser is known by, or will be."""
-    return request.cookies.get(api.site.browser_cookie) or new_token()
+    key = request.cookies.get(api.site.browser_cookie, "")
+    return key if _KEY.fullmatch(key) else new_token()
 
 
 def _problem(page: str, problem: Exception, context: Mapping[str, str]) -> Response:
