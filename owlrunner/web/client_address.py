@@ -26,7 +26,7 @@ def origin_of(scope: HTTPScope, proxies: Collection[Network], browser_key: str |
 
 
 def client_of(scope: HTTPScope, proxies: Collection[Network]) -> str | None:
-    """The client's address, of IPv6 its first half; None where a proxy that is not configured seems to stand in between."""
+    """The client's address, of IPv6 its first half; None where no proxy is configured and one may stand in between."""
     client = scope["client"]
     address = _read(client[0]) if client else None
     forwarded = _forwarded(scope)
@@ -35,10 +35,9 @@ def client_of(scope: HTTPScope, proxies: Collection[Network]) -> str | None:
         if told is None:
             break
         address = _read(told)
-    else:
-        if address is not None and address.is_loopback:
-            return None
-    return _as_text(address) if address is not None else None
+    if address is None or (address.is_loopback and not proxies):
+        return None
+    return _as_text(address)
 
 
 def _forwarded(scope: HTTPScope) -> Iterator[str]:
