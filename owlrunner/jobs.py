@@ -29,7 +29,7 @@ from owlrunner.storage import job_runs, new_runs, overview
 from owlrunner.storage.job_runs import Cursor, Filters, LogFilter, StoredLogLine
 from owlrunner.storage.living_offers import LivingOffers
 from owlrunner.storage.new_runs import NewRun
-from owlrunner.storage.overview import Count
+from owlrunner.storage.overview import Count, StoredNotification
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.seen_runs import SeenRun, see
 from owlrunner.trigger_request import TriggerRequest, checked_due, checked_params, checked_project
@@ -227,6 +227,8 @@ class Jobs:
             assert found is not None  # noqa: S101 - or there were no run
             (seen,) = await see(session, [run])
             told = await overview.list_notifications(session, MOST_NOTIFICATIONS, run_id=run_id)
+            if not isinstance(actor, OperatorActor):
+                told = [_for_team(one, seen) for one in told]
             pace = await job_runs.progress_of(session, run_id)
             earlier = await job_runs.earlier_attempts(session, run_id) if run.attempt else []
             # Looked at after the run: what an ended run has logged is all there.
@@ -242,7 +244,12 @@ class Jobs:
         """The job type, if the actor may trigger it by hand."""
         job_type = self.catalog.job_types.get(name or "")
         if job_type is None:
-            raise UnknownJobType(self.catalog.job_types)
+            # What a team cannot trigger is not its business.
+            is_operator = isinstance(actor, OperatorActor)
+            known = (
+                self.catalog.job_types if is_operator else [one.name for one in self.catalog.of_scope(Scope.PROJECT)]
+            )
+            raise UnknownJobType(known)
         if job_type.scope is Scope.SYSTEM and not isinstance(actor, OperatorActor):
             raise NotTriggerable(job_type.name)
         return job_type
@@ -263,6 +270,11 @@ def _seen_by(actor: Actor, run: JobRun | None, permission: str) -> JobRun:
             raise NotFound("Job run not found")
         require_team(actor, run.team_id, Role.ADMIN)
     return run
+
+
+def _for_team(one: StoredNotification, seen: SeenRun) -> StoredNotification:
+    """A notification without what is the operator's: whom else it goes to, and what their mail server or webhook said."""
+    return one._replace(recipient=one.recipient if one.recipient == seen.triggered_by else "", last_error=None)
 
 
 def _require_writer(actor: Actor, team_id: UUID | None) -> None:

@@ -86,6 +86,8 @@ async def run_server(
             await notifications.set_rules(session, config.notifications, sorted(notifiers))
         loops = Loops.assemble(config, catalog, db, _registration(config, catalog, port), notifiers, logs)
         await loops.scheduler.replace(wanted, owns_file=config.server.schedules is not None)
+        if config.web.enabled and not config.mail.host and not config.web.show_codes:
+            logger.warning("mail.host is not set: login codes, and whatever is mailed besides, are written to this log")
         accounts = Accounts(api_db, RecentCallers(config.server.remember_callers), SignUp.of(config.web))
         async with trio.open_nursery() as services:
             services.start_soon(keep_process)

@@ -149,3 +149,10 @@ async def test_a_recovered_run_is_told(door: Door, server_process: StartProcess,
     (mail,) = mailbox.got
     assert mail.message["Subject"] == "[OwlRunner] ❌ Job failed: Deaf"
     assert "Server restarted during execution" in body(mail, "plain")
+
+
+async def test_a_server_without_mail_says_where_codes_go(server_process: StartProcess) -> None:
+    """Who starts a server without a mail server learns that login codes stand in its log."""
+    server = server_process("a")
+    await server.logged("mail.host is not set: login codes, and whatever is mailed besides, are written to this log")
+    await server.ready()

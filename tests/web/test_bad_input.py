@@ -131,7 +131,7 @@ BAD_BODIES: list[tuple[bytes | dict[str, Any], str]] = [
     ({"job_type": "crowd", "project_id": "\x00"}, "project_id: expected a uuid, got '\\x00'"),
     (
         {"job_type": "crowd\x00", "project_id": "P"},
-        "Invalid job_type. Must be one of: acme_sync, steady, crowd, db_pruning",
+        "Invalid job_type. Must be one of: acme_sync, crowd, steady",
     ),
     (
         {"job_type": "crowd", "project_id": "P", "priority": 101},

@@ -321,18 +321,24 @@ async def test_what_stands_around_a_run(world: World, admins: httpx.AsyncClient)
         id=run_id,
     )
     await world.sql(
-        "insert into notifications (run_id, notifier, recipient, status, settled_at)"
-        " values (%(id)s, 'email', 'ada@acme.test', 'sent', now())",
+        "insert into notifications (run_id, notifier, recipient, status, settled_at, last_error)"
+        " values (%(id)s, 'email', 'owner@acme.test', 'sent', now(), null),"
+        " (%(id)s, 'webhook', 'https://inner.example/hook', 'given_up', now(), '10.0.0.7 refuses')",
         id=run_id,
     )
+    owner = (await world.sql("select id from users where email = 'owner@acme.test'"))[0][0]
+    await world.sql("update job_runs set triggered_by = %(by)s where id = %(id)s", by=f"manual:user:{owner}", id=run_id)
     page = (await admins.get(f"/dashboard/jobs/{run_id}")).text
     for told in (
         "barn-1",
-        "email to ada@acme.test: sent",
+        "email to owner@acme.test: sent",
+        "webhook: given up",
         "Cancel requested by <bdi>the operator</bdi>",
         "<polyline points=",
     ):
         assert told in page
+    assert "inner.example" not in page, "where the operator is told is not a team's business"
+    assert "10.0.0.7" not in page
 
 
 async def test_a_log_is_narrowed(world: World, admins: httpx.AsyncClient) -> None:
