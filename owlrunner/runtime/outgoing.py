@@ -46,6 +46,16 @@ class OutgoingOutcome(Struct, frozen=True):
     """How often something was taken out because PostgreSQL refused it."""
 
 
+def size_of_line(one: OutgoingLine) -> int:
+    """About how many bytes it is as JSON."""
+    return 100 + len(one.line.message) * 2
+
+
+def size_of_progress(one: OutgoingProgress) -> int:
+    """About how many bytes it is as JSON."""
+    return 100 + len(one.progress.message) * 2
+
+
 def size_of_outcome(one: OutgoingOutcome) -> int:
     """About how many bytes it is as JSON."""
     finished = one.finished

@@ -27,7 +27,9 @@ from owlrunner.runtime.outgoing import (
     OutgoingOutcome,
     OutgoingProgress,
     readable_line,
+    size_of_line,
     size_of_outcome,
+    size_of_progress,
     smaller_outcome,
 )
 from owlrunner.runtime.results import result_json
@@ -79,14 +81,14 @@ class Recorder:
         # Taken from the runs, not yet stored.
         self._lines = WriteQueue[OutgoingLine](
             group_of=lambda one: one.server_id,
-            size_of=lambda one: 100 + len(one.line.message) * 2,
+            size_of=size_of_line,
             name_of=lambda one: f"line {one.line.seq} of the log of run {one.run_id}",
             smaller=readable_line,
             max_tries=MAX_TRIES,
         )
         self._progress = WriteQueue[OutgoingProgress](
             group_of=lambda one: one.server_id,
-            size_of=lambda one: 100 + len(one.progress.message) * 2,
+            size_of=size_of_progress,
             name_of=lambda one: f"the progress of run {one.run_id}",
             max_tries=MAX_TRIES,
         )
@@ -255,7 +257,7 @@ class Recorder:
         if ring:
             self._on_requeued()
         self._on_ended()
-        for one in batch if lost else ():
+        for one in batch:
             if one.finished.id in lost:
                 logger.warning(
                     "the outcome of run %s (%s) was not written: the run is not ours any more",

@@ -5,9 +5,18 @@ from uuid import UUID
 import pytest
 
 from owlrunner.errors import StatementFailed
-from owlrunner.job_run import Outcome, RunStatus
+from owlrunner.job_run import Outcome, Progress, RunStatus
 from owlrunner.run_log import LogLine
-from owlrunner.runtime.outgoing import OutgoingLine, OutgoingOutcome, readable_line, size_of_outcome, smaller_outcome
+from owlrunner.runtime.outgoing import (
+    OutgoingLine,
+    OutgoingOutcome,
+    OutgoingProgress,
+    readable_line,
+    size_of_line,
+    size_of_outcome,
+    size_of_progress,
+    smaller_outcome,
+)
 from owlrunner.storage.attempts import FinishedAttempt
 
 REFUSED = StatementFailed("no such thing", transient=False)
@@ -67,3 +76,10 @@ def test_a_line_that_is_refused_says_so_once() -> None:
 def test_the_size_of_an_outcome(one: OutgoingOutcome, size: int) -> None:
     """Whatever may be long counts: result, progress and error."""
     assert size_of_outcome(one) == size
+
+
+@pytest.mark.parametrize(("text", "size"), [("", 100), ("abc", 106)])
+def test_the_size_of_a_text(text: str, size: int) -> None:
+    """A line and a progress count with their message, each character of which may become two bytes."""
+    assert size_of_line(OutgoingLine(SERVER, RUN, 1, LogLine(7, 1.5, "info", "acme", text))) == size
+    assert size_of_progress(OutgoingProgress(SERVER, RUN, 1, Progress(1, 2, text), kept=False)) == size
