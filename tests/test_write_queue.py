@@ -157,6 +157,16 @@ async def test_an_item_is_dropped_for_its_age_when_there_is_no_other(monkeypatch
     assert len(subject) == 0
 
 
+async def test_a_refusal_counts_once_until_it_is_judged() -> None:
+    """What an earlier write was refused, after which nobody judged, is not counted beside what the last one was."""
+    subject = queue("a-bad", max_tries=2)
+    for number in range(2):
+        subject.add(f"a{number}")
+        await subject.write(Store(refusing("a-bad", transient=True)))
+    subject.judge(others_were_written=True)
+    assert list(subject) == ["a-bad"]
+
+
 async def test_without_a_limit_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """An outcome that is refused alone is tried for ever."""
     monkeypatch.setattr(write_queue, "MAX_AGE", -1.0)

@@ -13,10 +13,11 @@ import pytest
 import trio
 import trio.testing
 
+from owlrunner.errors import StatementFailed
 from owlrunner.job_run import Outcome, RunStatus
 from owlrunner.runtime import recorder as recorders
 from owlrunner.runtime.execution import Attempt
-from owlrunner.runtime.recorder import KEPT_IN_A_ROW, PROGRESS_INTERVAL, RETRY_DELAYS, Recorder
+from owlrunner.runtime.recorder import KEPT_IN_A_ROW, MAX_TRIES, PROGRESS_INTERVAL, RETRY_DELAYS, Recorder
 from owlrunner.storage import attempts
 from tests.runtime.stand_in import StandIn
 from tests.test_execution import make_attempt
@@ -34,10 +35,16 @@ class Written(StandIn):
     progress: list[tuple[float, int, bool]] = attrs.field(factory=list)
     """When it was written, how far, and whether it is kept."""
     lines: list[str] = attrs.field(factory=list)
+    refused: dict[str, int] = attrs.field(factory=dict)
+    """The log lines that are refused for now, and how often each was."""
+    unstorable: bool = False
+    """Whether it refuses results."""
     changed: trio.Event = attrs.field(factory=trio.Event)
 
     async def finish(self, _session: Any, _server: UUID, batch: list[Any], *, ring: bool = False) -> set[UUID]:
         """Note outcomes."""
+        if self.unstorable and any(one.result is not None for one in batch):
+            raise StatementFailed("no such text", transient=False)
         self.outcomes += [(one.id, ring) for one in batch]
         return self.lost
 
@@ -47,7 +54,13 @@ class Written(StandIn):
 
     async def append_logs(self, _session: Any, _server: UUID, lines: Any, _now: float) -> None:
         """Note log lines."""
-        self.lines += [line.message for _, _, line in lines]
+        messages = [line.message for _, _, line in lines]
+        refused = self.refused.keys() & messages
+        for message in refused:
+            self.refused[message] += 1
+        if refused:
+            raise StatementFailed("not now", transient=True)
+        self.lines += messages
 
 
 @pytest.fixture
@@ -194,3 +207,60 @@ async def test_a_value_that_is_kept_is_marked(written: Written, autojump_clock: 
     kept = [at for at, _, kept in written.progress if kept]
     assert len(kept) == 4
     assert all(1.0 <= later - earlier < 1.0 + 2 * PROGRESS_INTERVAL for earlier, later in itertools.pairwise(kept))
+
+
+async def test_progress_is_looked_at_at_once_and_whenever_the_interval_is_over(
+    written: Written, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The first value does not wait longer than the interval, and none of the intervals is left out."""
+    recorder = recorder_on(written)
+    attempt = watched(recorder)
+    async with running(recorder):
+        for processed in range(15):
+            attempt.ctx.progress(processed, 100)
+            await trio.sleep(PROGRESS_INTERVAL / 2)
+    assert [at / PROGRESS_INTERVAL for at, _, _ in written.progress] == [1, 2, 3, 4, 5, 6, 7]
+
+
+async def test_a_line_that_is_refused_is_dropped_when_others_were_written_meanwhile(
+    written: Written, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It gets its tries while progress is written beside it, and then it is given up, and the log says which one."""
+    written.refused = {"bad": 0}
+    recorder = recorder_on(written)
+    attempt = watched(recorder)
+    async with running(recorder):
+        attempt.ctx.log.info("bad")
+        for processed in range(200):
+            attempt.ctx.progress(processed, 200)
+            await trio.sleep(PROGRESS_INTERVAL / 2)
+    assert written.refused == {"bad": MAX_TRIES}
+    assert f"line 1 of the log of run {attempt.ctx.run_id} could not be stored, and is dropped" in caplog.messages
+
+
+async def test_a_line_is_kept_as_long_as_nothing_can_be_written(
+    written: Written, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Where nothing else was stored it may not be the line's fault: it is tried on, and stored when that is possible."""
+    written.refused = {"bad": 0}
+    recorder = recorder_on(written)
+    attempt = watched(recorder)
+    async with running(recorder):
+        attempt.ctx.log.info("bad")
+        await trio.sleep(60)
+        assert written.refused["bad"] > MAX_TRIES
+        written.refused = {}
+        await trio.sleep(RETRY_DELAYS[-1] + PROGRESS_INTERVAL)
+    assert written.lines == ["bad"]
+
+
+async def test_a_result_that_is_refused_is_left_out(written: Written, autojump_clock: trio.testing.MockClock) -> None:
+    """The run ends all the same, with a smaller outcome in the place of the one that PostgreSQL does not take."""
+    written.unstorable = True
+    recorder = recorder_on(written)
+    attempt = watched(recorder)
+    async with running(recorder):
+        recorder.ended(attempt, Outcome(RunStatus.COMPLETED, result={"a": 1}))
+        with trio.move_on_after(60):
+            await recorder.drained()
+    assert written.outcomes == [(attempt.ctx.run_id, False)]
