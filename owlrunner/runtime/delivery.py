@@ -172,6 +172,7 @@ class Delivery:
     async def _write_down(self, claimed: ClaimedNotification, server_id: UUID, error: BaseException | None) -> bool:
         """Store how the try ended. False: the database did not take it."""
         status: str | None = None
+        why = None if error is None else describe(error)
         # A stopping server still writes down what it has sent.
         with trio.CancelScope(shield=True, deadline=trio.current_time() + SETTLE_PATIENCE) as writing:
             try:
@@ -180,7 +181,7 @@ class Delivery:
                         session,
                         server_id,
                         claimed,
-                        error=None if error is None else describe(error),
+                        error=why,
                         for_good=error is not None and is_a(error, Undeliverable),
                         retry_in=self._retry.delay_after(claimed.attempt),
                         give_up_after=self._config.give_up_after,
@@ -190,14 +191,13 @@ class Delivery:
                 return False
         if writing.cancelled_caught:
             return False
-        _tell(claimed, status, error)
+        _tell(claimed, status, why)
         return True
 
 
-def _tell(claimed: ClaimedNotification, status: str | None, error: BaseException | None) -> None:
+def _tell(claimed: ClaimedNotification, status: str | None, why: str | None) -> None:
     """Say it in the log: what is given up is nothing that anybody would notice otherwise."""
     what = f"notification {claimed.id} about run {claimed.run.id} to {claimed.recipient} by {claimed.notifier}"
-    why = "" if error is None else describe(error)
     match status:
         case "sent":
             logger.info("%s: sent", what)

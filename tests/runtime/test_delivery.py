@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -109,7 +110,11 @@ async def nothing(_: owlrunner.Notification) -> None:
 
 @contextlib.asynccontextmanager
 async def delivering(
-    outbox: Outbox, bell: Bell | None = None, rounds: list[float] | None = None, **does: Any
+    outbox: Outbox,
+    bell: Bell | None = None,
+    rounds: list[float] | None = None,
+    config: NotificationsConfig = CONFIG,
+    **does: Any,
 ) -> AsyncIterator[Delivery]:
     """Let the loop run, with these notifiers, as long as the block lasts."""
 
@@ -119,7 +124,7 @@ async def delivering(
     delivery = Delivery(
         outbox,
         Deliverer({name: Ear(do) for name, do in does.items()}, {}, ""),
-        CONFIG,
+        config,
         bell=bell or Bell(),
         joined=joined,
         longest_sleep=100.0,
@@ -260,6 +265,40 @@ async def test_the_end_of_a_try_waits_for_the_database(outbox: Outbox, autojump_
     assert error is None
     # The loop that looks has met the outage, too.
     assert OUTAGE_DELAY <= at - sent[0] <= 3 * OUTAGE_DELAY
+
+
+async def test_an_end_that_takes_too_long_to_write_down_is_written_again(
+    outbox: Outbox, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A statement that hangs is given up after a while and sent again, as long as it takes; the notification is sent once."""
+    sent: list[float] = []
+
+    async def do(_: owlrunner.Notification) -> None:
+        sent.append(trio.current_time())
+
+    outbox.slow = math.inf
+    outbox.waiting = [claimed()]
+    async with delivering(outbox, ear=do) as delivery:
+        await trio.sleep(3 * SETTLE_PATIENCE)
+        assert outbox.settled == []
+        outbox.slow = 0.0
+        await delivery.all_settled()
+    assert (len(sent), len(outbox.settled)) == (1, 1)
+
+
+async def test_a_long_first_pause_is_kept(outbox: Outbox, autojump_clock: trio.testing.MockClock) -> None:
+    """Who wants two hours between the tries gets them at every try, though pauses do not grow beyond one hour otherwise."""
+
+    async def fail(_: owlrunner.Notification) -> None:
+        raise ValueError("not now")
+
+    hours = NotificationsConfig(send_timeout=30.0, retry_delay=7200.0)
+    for config, longest in ((hours, 7200), (CONFIG, 3600)):
+        outbox.waiting = [claimed(attempt=1000)]
+        async with delivering(outbox, config=config, ear=fail) as delivery:
+            await delivery.all_settled()
+        pause = outbox.settled[-1][-1]
+        assert longest * 0.75 <= pause <= longest
 
 
 async def test_a_stopping_server_writes_down_what_it_has_sent(
