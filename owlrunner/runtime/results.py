@@ -38,8 +38,8 @@ def _encoded(result: Any) -> str:
     if len(encoded) > MAX_RESULT_BYTES:
         raise ValueError(f"{len(encoded):,} bytes as JSON, and at most {MAX_RESULT_BYTES:,} are kept")
     if b"\\u0000" in encoded:
-        encoded = msgspec.json.encode(storable_json(msgspec.to_builtins(result, str_keys=True)))
-    # NaN and infinity become null in JSON.
+        encoded = msgspec.json.encode(storable_json(msgspec.to_builtins(result)))
+    # NaN and infinity become null in JSON, unless they are keys, which become texts.
     if b"null" in encoded and (number := unstorable_number(msgspec.to_builtins(result, str_keys=True))) is not None:
         raise ValueError(f"{number} has no form in JSON")
     # msgspec.Raw is put in as it is, whatever it is: half an object could end the statement's own.

@@ -22,7 +22,6 @@ class CaughtRunLogs:
 
     def __init__(self) -> None:
         self._handler = RunLogHandler()
-        self._handler.setFormatter(logging.Formatter("%(message)s"))
         self._root = logging.getLogger()
         self._disabled = self._root.manager.disable
 

@@ -18,6 +18,8 @@ from owlrunner.runtime.results import MAX_RESULT_BYTES, result_json
         ({1: "a\x00"}, '{"1":"a\N{REPLACEMENT CHARACTER}"}'),
         ({1: None, date(2026, 1, 2): "x"}, '{"1":null,"2026-01-02":"x"}'),
         ({"null": ["a", None]}, '{"null":["a",null]}'),
+        ({float("nan"): None}, '{"nan":null}'),
+        ({1.5: "a\x00", date(2026, 1, 2): 1}, '{"1.5":"a\N{REPLACEMENT CHARACTER}","2026-01-02":1}'),
         ({"a": "\ud800"}, '{"a":"?"}'),
         ({"a": msgspec.Raw(b'{"b": 1}')}, '{"a":{"b": 1}}'),
     ],
