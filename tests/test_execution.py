@@ -356,7 +356,7 @@ async def test_being_torn_down_is_no_outcome() -> None:
 
 
 async def test_what_became_of_an_attempt_is_in_its_log(autojump_clock: trio.testing.MockClock) -> None:
-    """A timeout, a failure with its traceback, and one whose traceback nobody may see."""
+    """A timeout, a failure with its traceback, one whose traceback nobody may see, and an interruption by the server."""
     attempt = make_attempt(never_looks, timeout=2.5)
     await run_with(attempt)
     assert logged(attempt) == ["attempt 1 timed out after 2.5 seconds"]
@@ -375,6 +375,10 @@ async def test_what_became_of_an_attempt_is_in_its_log(autojump_clock: trio.test
     attempt = make_attempt(raises_hostile)
     await run_with(attempt)
     assert logged(attempt) == ["attempt 1 failed; its traceback cannot be shown: Hiding: hidden"]
+
+    attempt = make_attempt(never_looks, number=3)
+    torn_down(attempt)
+    assert logged(attempt) == ["attempt 3 was interrupted: Server shut down during execution"]
 
 
 @pytest.mark.parametrize("asked", [False, True])

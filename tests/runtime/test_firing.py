@@ -1,13 +1,19 @@
-"""When a fire that waits is given up."""
+"""What run a fire makes, and when one that waits is given up."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
+import owlrunner
 from owlrunner.cron import Cron
-from owlrunner.runtime.firing import _has_lapsed
+from owlrunner.runtime.firing import Deployed, _has_lapsed, _trigger
 from owlrunner.schedule import MissedPolicy, Schedule
+from owlrunner.storage import new_runs
+from owlrunner.storage.new_runs import NewRun
 from owlrunner.storage.schedules import Locked
+from tests.test_execution import never_looks
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
 DAY, MOMENT = timedelta(days=1), timedelta(microseconds=1)
@@ -33,3 +39,38 @@ def test_a_waiting_fire_lapses_past_the_window(
     locked = Locked(NOW, NOW, watched_since, has_queued=True, has_queued_on_time=True, waits_for=None)
     assert _has_lapsed(schedule, NOW - age, watched_since - queued_before, locked) is lapses
     assert not _has_lapsed(schedule, NOW - age, NOW, locked._replace(watched_since=None))
+
+
+async def test_what_run_a_fire_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its params are the schedule's and its limits the job type's; its priority is the ordinary one, and nobody is told."""
+    asked: list[NewRun] = []
+    active = uuid4()
+
+    async def insert_pending(_: Any, new: NewRun, __: Any) -> Any:
+        asked.append(new)
+        return active
+
+    monkeypatch.setattr(new_runs, "insert_pending", insert_pending)
+    job_type = owlrunner.job_type(
+        scope="system", name="work", on_restart="requeue", retry=owlrunner.Retry(max_attempts=4)
+    )(never_looks)
+    schedule = Schedule("s", "work", Cron.parse("0 * * * *"), params={"pages": 2})
+    session: Any = None
+    assert await _trigger(session, Deployed(schedule, "f", job_type), NOW) == (False, active)
+    (new,) = asked
+    assert new == NewRun(
+        job_type="work",
+        team_id=None,
+        project_id=None,
+        triggered_by="schedule",
+        params='{"pages":2}',
+        notify=False,
+        priority=0,
+        exclusive=True,
+        requeue_on_restart=True,
+        max_attempts=4,
+        delay=timedelta(0),
+        schedule="s",
+        fire_time=NOW,
+        id=new.id,
+    )

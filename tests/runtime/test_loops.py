@@ -2,9 +2,10 @@
 
 import math
 import threading
-from typing import Any
-from uuid import uuid4
+from typing import Any, Literal
+from uuid import UUID, uuid4
 
+import attrs
 import pytest
 import trio
 import trio.testing
@@ -13,11 +14,13 @@ from owlrunner.config import Config, ServerConfig, WebConfig
 from owlrunner.plugins import Catalog
 from owlrunner.runtime.execution import Attempt, Cut
 from owlrunner.runtime.loop_health import LoopHealth
-from owlrunner.runtime.loops import CUT_PATIENCE, Loops
+from owlrunner.runtime.loops import CUT_PATIENCE, SEND_PATIENCE, Loops
 from owlrunner.runtime.run_logs import CaughtRunLogs
+from owlrunner.storage import notifications, servers
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.servers import BlockingHeartbeat, Registration
 from tests.runtime.away import Away
+from tests.runtime.stand_in import StandIn
 from tests.storage.rows import look, put_held, put_run, put_server
 from tests.storage.test_outbox import put_notification
 from tests.test_execution import make_attempt, never_looks
@@ -26,10 +29,10 @@ LEASE = 6.0
 CONFIG = Config(server=ServerConfig(lease=LEASE), web=WebConfig(enabled=False))
 
 
-def assembled(db: Database, lease: float = LEASE) -> Loops:
+def assembled(db: Database, lease: float = LEASE, config: Config = CONFIG) -> Loops:
     """The loops of a server that offers nothing; none runs yet."""
     registration = Registration(uuid4(), "a", "1", [], 1, lease)
-    return Loops.assemble(CONFIG, Catalog(), db, registration, {}, CaughtRunLogs())
+    return Loops.assemble(config, Catalog(), db, registration, {}, CaughtRunLogs())
 
 
 async def test_every_loop_tells_when_it_must_have_come_round_again(
@@ -165,3 +168,38 @@ async def test_a_server_that_cannot_leave_tries_until_its_lease_is_over(
     assert trio.current_time() == LEASE
     assert db.tries == pytest.approx(2 * LEASE, abs=1)
     assert "the database did not come back in time" in caplog.messages[-1]
+
+
+@attrs.define(eq=False)
+class Left(StandIn):
+    """Stands for a database, and notes when a server has left."""
+
+    at: list[float] = attrs.field(factory=list)
+
+    async def release(self, _session: Any, _server: UUID) -> None:
+        """Give notifications back."""
+
+    async def leave(self, _session: Any, _server: UUID) -> None:
+        """Note when."""
+        self.at.append(trio.current_time())
+
+
+@pytest.mark.parametrize(("lease", "until"), [(6.0, 3.0), (4 * SEND_PATIENCE, SEND_PATIENCE)])
+async def test_what_is_being_sent_has_its_time_before_a_server_leaves(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch, lease: float, until: float
+) -> None:
+    """A server that leaves waits five seconds for a notification that hangs, and never longer than half of its lease."""
+    db = Left()
+    db.answer_for(monkeypatch, notifications, "release")
+    db.answer_for(monkeypatch, servers, "leave")
+    loops = assembled(db)
+    loops.delivery._sending["ear"] = 1
+    await loops.end_services(lease)
+    assert db.at == [until]
+
+
+@pytest.mark.parametrize(("wakeups", "pooled"), [("listen", False), ("poll", True)])
+def test_a_server_that_polls_may_be_behind_a_pooler(wakeups: Literal["listen", "poll"], pooled: bool) -> None:
+    """Its heartbeat does not rely on a session of its own; where it can listen there is no pooler in between."""
+    config = Config(server=ServerConfig(lease=LEASE, wakeups=wakeups), web=WebConfig(enabled=False))
+    assert assembled(Away(), config=config).heartbeat._pooled is pooled

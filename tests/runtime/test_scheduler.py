@@ -123,6 +123,18 @@ async def test_when_it_looks_again(book: Book, autojump_clock: trio.testing.Mock
     assert OUTAGE_DELAY == SOON
 
 
+async def test_other_schedules_are_looked_at_at_once(book: Book, autojump_clock: trio.testing.MockClock) -> None:
+    """Whoever replaces them while the loop sleeps does not wait for its next look."""
+    scheduler = await scheduler_of(book)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scheduler.run)
+        await trio.sleep(1)
+        await scheduler.replace([Schedule("a", "work", Cron.parse("0 * * * *"))], owns_file=True)
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert book.looks == [0, 1]
+
+
 async def test_what_is_due_is_decided(book: Book, autojump_clock: trio.testing.MockClock) -> None:
     """What waits and can start goes first, the longest waiting before the others; then what is due; and the worker is rung."""
     rung: list[None] = []
