@@ -1,6 +1,7 @@
 """The door to runs by itself: it does not rely on the web, or on commands, to have asked for permissions and limits before."""
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -17,11 +18,14 @@ from owlrunner.errors import (
     RunAlreadyActive,
     UnknownJobType,
 )
+from owlrunner.job_run import RunStatus
 from owlrunner.jobs import READ, WRITE, Jobs
 from owlrunner.plugins import Catalog
 from owlrunner.storage.job_runs import LogFilter
+from owlrunner.storage.overview import Activity
 from owlrunner.storage.postgres import Database
 from owlrunner.trigger_request import TriggerRequest
+from tests.runtime.away import Away
 from tests.storage.rows import now, put, put_run
 
 OPERATOR = OperatorActor()
@@ -136,3 +140,32 @@ async def test_a_run_is_shown_with_its_own_notifications(door: Jobs) -> None:
             await put(session, "notifications", run_id=run_id, notifier="mail", recipient=recipient, due_at=now())
     about = await door.about(OPERATOR, mine, LogFilter(), (0, 0), 9)
     assert [one.recipient for one in about.notifications] == ["mine@acme.test"]
+
+
+async def test_where_all_are_refused_the_database_is_not_asked() -> None:
+    """What was wrong with each of them is told even while PostgreSQL is away."""
+    door = Jobs(Away(), Catalog())
+    answers = await door.trigger_many(OPERATOR, None, [TriggerRequest("nothing")] * 2)
+    assert [type(answer) for answer in answers] == [UnknownJobType] * 2
+
+
+async def test_a_run_is_due_when_it_was_asked_for(door: Jobs) -> None:
+    """An instant is the run's own, and a delay counts from the moment of the trigger."""
+    at = await door.trigger(OPERATOR, None, TriggerRequest("crowd", run_at="2099-01-02T03:04:05Z"))
+    assert at.run_at == datetime(2099, 1, 2, 3, 4, 5, tzinfo=UTC)
+    later = await door.trigger(OPERATOR, None, TriggerRequest("crowd", run_at="10m"))
+    assert later.run_at - later.created_at == timedelta(minutes=10)
+
+
+async def test_a_look_back_is_told_in_as_many_steps_as_are_wanted(door: Jobs) -> None:
+    """A run stands in the step in which it was created: of four in an hour each takes a quarter of it."""
+    async with door.db.session() as session:
+        await put(session, "teams", id=TEAM, name="Acme", slug="acme")
+        project = (await put(session, "projects", team_id=TEAM, name="Site", slug="site"))["id"]
+        for minutes in (1, 16, 44, 46):
+            about = {"job_type": f"after_{minutes}", "created_at": now(-60 * minutes)}
+            await put_run(session, team_id=TEAM, project_id=project, **about)
+    back = await door.look_back(holder(READ), TEAM, timedelta(hours=1), 4)
+    assert (back.span, back.steps) == (timedelta(hours=1), 4)
+    pending = RunStatus.PENDING
+    assert sorted(back.activity) == [Activity(ago, pending, 1) for ago in (0, 1, 2, 3)]
