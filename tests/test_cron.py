@@ -198,6 +198,18 @@ def test_sunday_has_two_numbers(day: str) -> None:
     assert [fire.day for fire in fires] == [8, 15]
 
 
+def test_months_and_days_have_names() -> None:
+    """In upper or lower case, alone or as a range, each of them means its number."""
+    months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+    for number, name in enumerate(months, 1):
+        assert Cron.parse(f"0 0 1 {name} *").next(FIRST).month == number
+    days = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
+    for number, name in enumerate(days):
+        assert Cron.parse(f"0 0 * * {name}").next(FIRST).isoweekday() % 7 == number
+    fires = Cron.parse("0 0 1 Mar-may *").between(FIRST, FIRST + timedelta(days=365))
+    assert [fire.month for fire in fires] == [3, 4, 5]
+
+
 def test_a_zone_must_exist() -> None:
     """A misspelt zone is told."""
     with pytest.raises(InvalidCron, match="Europe/Zurrich"):
