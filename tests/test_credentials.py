@@ -4,7 +4,15 @@ import re
 
 import pytest
 
-from owlrunner.accounts.credentials import checked_name, new_code, new_token, normal_email, slug_of
+from owlrunner.accounts.credentials import (
+    LONGEST_KEY_DAYS,
+    checked_days,
+    checked_name,
+    new_code,
+    new_token,
+    normal_email,
+    slug_of,
+)
 from owlrunner.accounts.sign_up import SignUp
 from owlrunner.errors import InvalidRequest
 
@@ -63,6 +71,31 @@ def test_a_slug(text: str, slug: str) -> None:
 def test_an_address(text: str | None, address: str | None) -> None:
     """Trimmed, in lower case, in ASCII; letters beyond it are for the domain alone."""
     assert normal_email(text) == address
+
+
+@pytest.mark.parametrize("days", [None, 1, LONGEST_KEY_DAYS])
+def test_how_long_a_key_may_live(days: int | None) -> None:
+    """For ever, or from one day to ten years."""
+    assert checked_days(days) == days
+
+
+@pytest.mark.parametrize("days", [-1, 0, LONGEST_KEY_DAYS + 1])
+def test_how_long_a_key_may_not_live(days: int) -> None:
+    """Less than a day and more than ten years are refused."""
+    with pytest.raises(InvalidRequest, match=f"expires_in_days: expected a number from 1 to 3650, got {days}"):
+        checked_days(days)
+
+
+@pytest.mark.parametrize(("number", "code"), [(0, "100000"), (899_999, "999999")])
+def test_every_code_of_six_digits_may_be_drawn(monkeypatch: pytest.MonkeyPatch, number: int, code: str) -> None:
+    """The first and the last number that chance can give make the smallest and the largest of them."""
+
+    def drawn(below: int) -> int:
+        assert below == 900_000
+        return number
+
+    monkeypatch.setattr("owlrunner.accounts.credentials.secrets.randbelow", drawn)
+    assert new_code() == code
 
 
 def test_codes_and_tokens() -> None:

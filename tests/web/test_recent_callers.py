@@ -7,7 +7,7 @@ import trio
 import trio.testing
 from psycopg.types.json import Jsonb
 
-from owlrunner.accounts import Accounts, Caller, RecentCallers
+from owlrunner.accounts import Accounts, Caller, RecentCallers, recent_callers
 from owlrunner.actor import ApiKeyActor
 from owlrunner.errors import Unauthenticated
 from owlrunner.storage.postgres import Database
@@ -72,6 +72,20 @@ async def test_nobody_is_remembered_unless_told_to(autojump_clock: trio.testing.
     for _ in range(2):
         await recent.resolve("a", registry.ask)
     assert registry.asked == 2
+
+
+async def test_no_more_than_so_many_are_remembered(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One too many, and those before are forgotten: whoever sends ever new keys takes no more memory for it."""
+    monkeypatch.setattr(recent_callers, "MOST", 2)
+    recent, registry = RecentCallers(60.0), Registry()
+    for key in ("a", "b", "a", "b"):
+        await recent.resolve(key, registry.ask)
+    assert registry.asked == 2
+    for key in ("c", "c", "a"):
+        await recent.resolve(key, registry.ask)
+    assert registry.asked == 4
 
 
 @pytest.fixture
