@@ -118,7 +118,7 @@ class Session:
         with mapped_errors(self.connection):
             async with self.connection.transaction():
                 if settings is not None:
-                    await self.connection.execute(settings, prepare=False)
+                    await self.connection.execute(settings)
                 yield
             if self.connection.closed:
                 # psycopg leaves the block without a word when the connection was closed inside.
@@ -192,7 +192,7 @@ class Database:
                 if self._pooled:
                     await settle_behind_pooler(connection)
                 else:
-                    await connection.execute(settings.statement(), prepare=False)
+                    await connection.execute(settings.statement())
             connection.answer_within = None
             undo.pop_all()
         return connection

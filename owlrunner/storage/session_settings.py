@@ -106,7 +106,7 @@ async def settle_behind_pooler(connection: AsyncConnection[Any]) -> None:
     await connection.set_read_only(False)
     await connection.set_deferrable(False)
     sets = "; ".join(f"set {name} = '{_MEANING[name]}'" for name in _FOLLOWED_BY_POOLERS)
-    await connection.execute(sets.encode(), prepare=False)
+    await connection.execute(sets.encode())
 
 
 def _milliseconds(seconds: float) -> str:
