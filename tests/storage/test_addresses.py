@@ -83,3 +83,27 @@ async def test_places_come_from_the_environment(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PGHOST", "one")
     monkeypatch.setenv("PGPORT", "7")
     assert places(await attempts_for({}, 9)) == [("one", "192.0.2.1", "7")]
+
+
+def test_in_a_thread_all_names_share_one_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What looking up the first names took is not there for the next ones; those that are not reached are told."""
+    now = 1000.0
+    limits: list[float] = []
+
+    class Slow:
+        """A resolver that takes four seconds for a name."""
+
+        def getaddrinfo_blocking(self, *_: Any, timeout: float) -> Any:
+            """Answer, or give up when the time is over."""
+            nonlocal now
+            limits.append(timeout)
+            if timeout < 4.0:
+                raise TimeoutError
+            now += 4.0
+            return getaddrinfo("one")
+
+    monkeypatch.setattr(addresses, "RESOLVER", Slow())
+    monkeypatch.setattr("owlrunner.storage.addresses.time.monotonic", lambda: now)
+    tried = attempts_for_blocking(conninfo_to_dict("host=a,b,c,d"), 9.0)
+    assert limits == [9.0, 5.0, 1.0]
+    assert places(tried) == [(name, "192.0.2.1", "5432") for name in "ab"]

@@ -9,7 +9,8 @@ import pytest
 import trio
 
 from owlrunner.errors import DatabaseUnavailable
-from owlrunner.storage.connection import TrioConnection
+from owlrunner.storage import long_statements
+from owlrunner.storage.connection import MOST_DOUBTS, TrioConnection
 from owlrunner.storage.long_statements import notice_lost_answers
 from owlrunner.storage.postgres import Database, Session
 from tests.relay import Relay, relayed
@@ -39,6 +40,36 @@ async def test_a_statement_that_never_arrived_ends(relay: Relay) -> None:
         with trio.fail_after(20), pytest.raises(psycopg.OperationalError, match="answer was lost"):
             await connection.execute("select 1")
         assert connection.closed
+
+
+async def test_a_connection_that_is_silent_from_the_start_is_no_connection(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks for its statements to be looked after does not wait for ever to learn which session it is."""
+    monkeypatch.setattr(long_statements, "LOOK_WITHIN", 0.1)
+    async with Database(relay.conninfo) as db, db.dedicated() as connection:
+        relay.silence()
+        with trio.fail_after(20), pytest.raises(DatabaseUnavailable, match=r"no answer within 0\.1 seconds"):
+            await notice_lost_answers(db, connection, AFTER)
+
+
+async def test_a_look_without_an_answer_is_followed_by_others(
+    relay: Relay, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look whose own connection falls silent says nothing, and is given up soon; the next ones end the statement."""
+    monkeypatch.setattr(long_statements, "LOOK_WITHIN", 0.5)
+    async with (
+        relayed(database_url) as looks,
+        Database(looks.conninfo) as looking,
+        Database(relay.conninfo) as db,
+        db.dedicated() as connection,
+    ):
+        await notice_lost_answers(looking, connection, AFTER)
+        looks.lose_answer_to(b"pg_stat_activity")
+        relay.silence()
+        with trio.fail_after(20), pytest.raises(psycopg.OperationalError, match="answer was lost"):
+            await connection.execute("select 1")
+        assert looks.accepted > MOST_DOUBTS
 
 
 async def test_a_statement_whose_answer_was_lost_ends(relay: Relay, database_url: str) -> None:

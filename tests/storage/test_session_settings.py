@@ -172,3 +172,12 @@ async def test_only_our_own_queries_go_by_indexes_alone(db: Database) -> None:
         for connection, shown in ((session.connection, "off"), (dedicated, "on")):
             cursor = await connection.execute("select current_setting('enable_seqscan')")
             assert await cursor.fetchall() == [(shown,)]
+
+
+async def test_a_pool_without_a_limit_has_none_in_the_server_either(database_url: str) -> None:
+    """Where an answer may take any time, neither a statement nor waiting for a lock is ended by PostgreSQL."""
+    async with Database(database_url, answer_within=None) as db, db.session() as session:
+        cursor = await session.connection.execute(
+            "select current_setting('statement_timeout'), current_setting('lock_timeout')"
+        )
+        assert await cursor.fetchall() == [("0", "0")]

@@ -35,6 +35,15 @@ async def test_a_silent_connection_is_given_up(relay: Relay) -> None:
         assert session.connection.closed
 
 
+@pytest.mark.parametrize("prepare", [True, False])
+async def test_a_connection_that_falls_silent_at_once_is_given_up(relay: Relay, prepare: bool) -> None:
+    """One that carries nothing after the log-in fails within the limit for connecting, also where nothing else has a limit."""
+    async with Database(relay.conninfo, connect_timeout=0.5, answer_within=None, prepare=prepare) as db:
+        relay.lose_answer_to(b"datestyle")
+        with trio.fail_after(PATIENCE), pytest.raises(DatabaseUnavailable, match=r"no answer within 0\.5 seconds"):
+            await db.connect()
+
+
 async def test_one_silent_connection_makes_the_pool_distrust_the_others(relay: Relay) -> None:
     """After one connection fell silent the next statement goes by a new one, not by another that fell silent with it."""
     async with Database(relay.conninfo, answer_within=0.5) as db:
