@@ -1,16 +1,22 @@
 """What a pool sends for one statement: how often, in what form, and with which way of reading JSON."""
 
+import contextlib
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 import trio
+import trio.testing
 from psycopg.types.json import Jsonb
 from psycopg.waiting import Ready, Wait
 
 from owlrunner.errors import DatabaseUnavailable, StatementFailed
-from owlrunner.storage import postgres
+from owlrunner.job_run import Outcome, RunStatus
+from owlrunner.storage import attempts, postgres
+from owlrunner.storage.attempts import FinishedAttempt, Offer
 from owlrunner.storage.connection import TrioConnection
 from owlrunner.storage.postgres import Database, Session
 from tests.relay import relayed
@@ -130,3 +136,59 @@ async def test_only_what_reads_is_repeated_when_its_answer_is_lost(database_url:
         else:
             assert await db.row(name) == (True,)
         assert db.borrowed == (1 if is_told else 2)
+
+
+async def test_a_statement_is_planned_anew_at_each_try(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Also at the last one, whose plan would otherwise be that of other parameters."""
+    tries: list[bool] = []
+
+    class Refusing(Database):
+        """Refuses what it is asked for, for now."""
+
+        @contextlib.asynccontextmanager
+        async def session(self) -> AsyncIterator[Any]:
+            """Lend one."""
+            yield self
+
+        async def rows(self, name: str, params: Any = None, *, plan_anew: bool = False) -> list[tuple[Any, ...]]:
+            """Refuse."""
+            tries.append(plan_anew)
+            raise StatementFailed(f"{name} {params}", transient=True)
+
+    with pytest.raises(StatementFailed):
+        await Database.rows(Refusing(""), QUERY, plan_anew=True)
+    assert tries == [True] * (1 + len(postgres.RETRY_DELAYS))
+
+
+class Asked:
+    """Stands for a session that answers nothing, and notes which queries it was asked."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    async def rows(self, name: str, _: Any = None) -> list[tuple[Any, ...]]:
+        """Note one."""
+        self.names.append(name)
+        return []
+
+
+async def test_a_claim_without_limits_is_one_statement() -> None:
+    """Where no job type has a limit nothing is locked or counted, and where nothing is offered nothing is asked."""
+    asked: Any = Asked()
+    assert await attempts.claim_pending(asked, uuid4(), [Offer("a", "f")], 1) == []
+    assert asked.names == ["job_runs/claim_pending"]
+    assert await attempts.claim_pending(asked, uuid4(), [], 1) == []
+    assert asked.names == ["job_runs/claim_pending"]
+
+
+async def test_outcomes_that_are_all_written_are_one_statement() -> None:
+    """Only what cannot be read is set aside, and only what was lost is looked up."""
+    asked: Any = Asked()
+    done = FinishedAttempt(uuid4(), 1, Outcome(RunStatus.COMPLETED), None, None)
+    assert await attempts.finish(asked, uuid4(), [done]) == set()
+    assert asked.names == ["job_runs/finish"]
+    unread = FinishedAttempt(uuid4(), 1, Outcome(RunStatus.PENDING, error="x", unreadable_by="f"), None, None)
+    assert await attempts.finish(asked, uuid4(), [unread]) == set()
+    assert asked.names == ["job_runs/finish", "job_runs/set_aside"]
