@@ -87,9 +87,40 @@ async def test_a_half_made_data_directory_is_made_anew(postgres_folder: Path) ->
 
 
 async def test_a_long_path_works(postgres_folder: Path) -> None:
-    """A data directory whose path is too long for a socket works all the same."""
+    """A data directory whose path is too long for a socket works all the same; the socket's own folder says whose it is."""
     async with open_embedded(postgres_folder / ("long" * 30)) as url:
         assert answers(url)
+        assert "/owlrunner-" in url
+
+
+async def test_its_folder_is_for_nobody_else(postgres_folder: Path) -> None:
+    """Whoever has an account on the machine cannot look into the folder of the data."""
+    cluster = prepare_cluster(postgres_folder / "new")
+    assert cluster.root.stat().st_mode & 0o777 == 0o700
+
+
+async def test_it_starts_though_every_thread_is_taken(postgres_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Handlers that hold all threads for blocking work keep PostgreSQL neither from being started nor from being stopped."""
+    done: list[str] = []
+
+    def start(_: Cluster) -> str:
+        done.append("started")
+        return "url"
+
+    monkeypatch.setattr(Cluster, "ensure_running", start)
+    monkeypatch.setattr(Cluster, "stop_if_last", lambda *_: done.append("stopped"))
+    limiter = trio.to_thread.current_default_thread_limiter()
+    handlers = [object() for _ in range(int(limiter.total_tokens))]
+    for handler in handlers:
+        limiter.acquire_on_behalf_of_nowait(handler)
+    try:
+        with trio.fail_after(5):
+            async with open_embedded(postgres_folder) as url:
+                assert url == "url"
+    finally:
+        for handler in handlers:
+            limiter.release_on_behalf_of(handler)
+    assert done == ["started", "stopped"]
 
 
 @pytest.mark.parametrize("name", ["it's $HOME `id` $(id) #1&2;", 'Bücher 🦉 "50%" \\, b'])

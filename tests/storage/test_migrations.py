@@ -1,12 +1,15 @@
 """The schema: applied once, by one at a time, whole or not at all, and never by older code."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
 import trio
+import trio.testing
 from psycopg.conninfo import make_conninfo
 
 from owlrunner.errors import (
@@ -61,7 +64,7 @@ async def test_servers_that_start_together_do_not_collide(empty_database_url: st
 async def test_an_empty_database_is_outdated(empty_database_url: str) -> None:
     """A server that may not migrate says what is missing and which command brings it."""
     async with Database(empty_database_url) as db:
-        with pytest.raises(SchemaOutdated, match=r"owlrunner/0001_initial.*run owlrunner migrate"):
+        with pytest.raises(SchemaOutdated, match=r"owlrunner/0001_initial.*run owlrunner migrate$"):
             await require_current_schema(db, CORE)
 
 
@@ -220,6 +223,26 @@ async def test_migrating_beside_a_long_reader_holds_up_nobody(
     with trio.fail_after(20):
         await finished.wait()
     assert numbered(applied) == [("walls", 1)]
+
+
+async def test_a_lock_that_is_never_given_back_is_told_in_the_end(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A migration is tried for two minutes, with a pause after each try that lets others through; that it waits is said once."""
+    tries: list[float] = []
+
+    async def apply(*_: object) -> bool:
+        tries.append(trio.current_time())
+        raise StatementFailed("in the way", transient=True) from psycopg.errors.LockNotAvailable()
+
+    monkeypatch.setattr(migrations, "_apply", apply)
+    session: Any = None
+    with pytest.raises(StatementFailed, match="in the way"):
+        await migrations._apply_patiently(session, CORE[0], CORE)
+    assert len(tries) == migrations.LOCK_TRIES
+    gaps = {later - earlier for earlier, later in itertools.pairwise(tries)}
+    assert gaps == {migrations.LOCK_PAUSE}
+    assert len(caplog.records) == 1
 
 
 async def test_a_long_migration_is_not_cut(db: Database, tmp_path: Path) -> None:

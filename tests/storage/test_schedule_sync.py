@@ -5,7 +5,11 @@ from typing import Any
 import pytest
 from psycopg import sql
 
+from owlrunner.cron import Cron
+from owlrunner.schedule import Schedule
+from owlrunner.storage import schedules
 from owlrunner.storage.postgres import Database, Session
+from owlrunner.storage.schedules import Deployed
 from tests.storage.rows import look, now, put, put_run, value
 from tests.storage.scheduled import put_fire, put_schedule
 
@@ -146,3 +150,16 @@ async def test_what_is_deployed_is_told_with_whether_it_is_ours(db: Database) ->
         ("b", "a", "file", ours, True),
         ("c", "a", "file", unknown, False),
     ]
+
+
+@pytest.mark.parametrize("owns_file", [True, False])
+async def test_what_comes_from_a_file_is_left_to_those_who_have_it(db: Database, owns_file: bool) -> None:
+    """A server without a file is told which schedules of files are deployed, apart from defaults; who has a file keeps none."""
+    async with db.session() as session:
+        await put_schedule(session, "of a file", job_type="b", updated_at=now())
+        await put_schedule(session, "default", source="default", job_type="b", updated_at=now())
+        wanted = [Schedule("ours", "a", Cron.parse("@daily"), source="default")]
+        synced = await schedules.sync(session, wanted, ["a"], owns_file=owns_file)
+    assert list(synced.fingerprints) == ["ours"]
+    assert synced.kept == ([] if owns_file else [Deployed("of a file", "b", "file")])
+    assert [one.name for one in synced.removed] == (["of a file"] if owns_file else [])

@@ -68,6 +68,26 @@ async def test_the_roles_settings_stop_no_beat(database_url: str, db: Database, 
         assert await trio.to_thread.run_sync(heartbeat.beat)
 
 
+async def test_the_server_ends_a_beat_first(db: Database, heartbeat: BlockingHeartbeat) -> None:
+    """While a beat is written its limits hold, whether the session keeps them or each transaction is given them anew."""
+    async with db.session() as session:
+        await session.connection.execute(
+            """
+            create table noted as select '' as statement_timeout, '' as lock_timeout;
+            create function note() returns trigger language plpgsql as $$ begin
+                update noted set statement_timeout = current_setting('statement_timeout'),
+                    lock_timeout = current_setting('lock_timeout');
+                return new;
+            end $$;
+            create trigger note before update on servers for each row execute function note()
+            """
+        )
+    assert await trio.to_thread.run_sync(heartbeat.beat)
+    async with db.session() as session:
+        cursor = await session.connection.execute("select * from noted")
+        assert await cursor.fetchall() == [("8s", "4s")]
+
+
 async def test_what_its_session_is_like(database_url: str, server_id: UUID) -> None:
     """A statement gets less than a third of the lease, in the server too; behind a pooler nothing stays set."""
     for pooled, wanted in ((False, ("8s", "4s", "ISO, YMD")), (True, ("0", "0", "ISO, MDY"))):
