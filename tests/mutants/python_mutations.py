@@ -5,7 +5,8 @@ are, puts all mutants of a function side by side in one process, and knows nothi
 machinery changes the working copy in place, and its operators change annotations and try every arithmetic operator for every other,
 but leave arguments and conditional expressions alone.
 
-Left out is what mypy refuses anyway, such as None for an argument, and the wording of texts.
+Left out is what mypy refuses anyway, such as None for an argument, and the wording of texts. So is ``strict`` of ``zip``: like an
+assertion, it speaks of what no input can reach.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -80,9 +81,14 @@ class _Visitor(cst.CSTVisitor):
         self._functions = 0
 
     def on_visit(self, node: cst.CSTNode) -> bool:
-        if isinstance(node, cst.Annotation | cst.Decorator | cst.Import | cst.ImportFrom | cst.Assert) or _is_a_saying(
-            node
-        ):
+        left_alone = cst.Annotation | cst.Decorator | cst.Import | cst.ImportFrom | cst.Assert
+        if isinstance(node, left_alone) or _is_a_saying(node):
+            return False
+        if isinstance(node, cst.Call) and isinstance(node.func, cst.Name) and node.func.value == "zip":
+            for argument in node.args:
+                # The only one that zip knows by a name is ``strict``.
+                if argument.keyword is None:
+                    argument.visit(self)
             return False
         if self._functions:
             self._change(node)

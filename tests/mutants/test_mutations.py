@@ -50,6 +50,12 @@ PYTHON = {
         "    await g(a, )",
         "    await g(a, shield=False)",
     },
+    "def f():\n    return zip(x + 1, y, strict=True), g(y, strict=True)\n": {
+        "    return zip(x - 1, y, strict=True), g(y, strict=True)",
+        "    return zip(x + 2, y, strict=True), g(y, strict=True)",
+        "    return zip(x + 1, y, strict=True), g(y, )",
+        "    return zip(x + 1, y, strict=True), g(y, strict=False)",
+    },
     "def f(ö):\n    self.x = 0 if ö < 1 else 2\n": {
         "    pass",
         "    self.x = 1 if ö < 1 else 2",
@@ -70,7 +76,7 @@ def test_sql_is_changed_in_one_place_at_a_time(sql: str) -> None:
 
 @pytest.mark.parametrize("source", PYTHON)
 def test_python_is_changed_in_one_place_at_a_time(source: str) -> None:
-    """Statements, arguments, operators and numbers are dropped or turned; annotations, what is logged and what is raised stay."""
+    """Statements, arguments, operators and numbers are changed; annotations, zip's ``strict``, what is logged or raised stay."""
     lines = {mutant.text.splitlines()[-1] for mutant in mutants_of("x.py", source, python_mutations.changes(source))}
     assert lines == PYTHON[source]
 
