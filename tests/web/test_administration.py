@@ -32,7 +32,7 @@ async def test_names_that_are_taken(world: World) -> None:
 
 
 async def test_names_that_cannot_be(world: World) -> None:
-    """A name, slug, role, address or provider that cannot be used is named in the refusal."""
+    """A name, slug, role or address that cannot be used is named in the refusal."""
     admin = Administration(world.db)
     with pytest.raises(InvalidRequest, match=r"^name: "):
         await admin.create_team(" ")
@@ -44,8 +44,6 @@ async def test_names_that_cannot_be(world: World) -> None:
         await admin.create_user("a@acme.test", "acme", "king")
     with pytest.raises(InvalidRequest, match=r"^email: "):
         await admin.create_user("a", "acme")
-    with pytest.raises(InvalidRequest, match=r"^provider: "):
-        await admin.set_integration("acme/site", "", {})
     for team in ("nobody", str(uuid4())):
         with pytest.raises(NotFound, match=r"^team: "):
             await admin.create_project(team, "x")
@@ -53,6 +51,21 @@ async def test_names_that_cannot_be(world: World) -> None:
         await admin.team("\x00")
     with pytest.raises(NotFound, match=r"^project: "):
         await admin.set_integration("acme/nothing", "revenuecat", {})
+
+
+@pytest.mark.parametrize("provider", ["x", "x" * 50])
+async def test_a_providers_name_may_be_short_or_long(world: World, provider: str) -> None:
+    """One character is enough, and fifty are not too many."""
+    await Administration(world.db).set_integration("acme/site", provider, {})
+    assert await world.sql("select provider from project_integrations") == [(provider,)]
+
+
+@pytest.mark.parametrize("provider", ["", "x" * 51, "\x00"])
+async def test_a_providers_name_that_cannot_be_stored_is_refused(world: World, provider: str) -> None:
+    """One that is empty, too long or holds a NUL character leaves nothing behind."""
+    with pytest.raises(InvalidRequest, match=r"^provider: "):
+        await Administration(world.db).set_integration("acme/site", provider, {})
+    assert await world.sql("select provider from project_integrations") == []
 
 
 async def test_users_get_roles(world: World) -> None:
