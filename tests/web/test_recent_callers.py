@@ -8,7 +8,7 @@ import trio.testing
 from psycopg.types.json import Jsonb
 
 from owlrunner.accounts import Accounts, Caller, RecentCallers, recent_callers
-from owlrunner.actor import ApiKeyActor
+from owlrunner.actor import ApiKeyActor, Role, UserActor
 from owlrunner.errors import Unauthenticated
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Wakeups
@@ -152,6 +152,31 @@ async def test_a_key_revoked_elsewhere_is_refused(world: World, wakeups: Wakeups
     await trio.testing.wait_all_tasks_blocked()
     with pytest.raises(Unauthenticated):
         await accounts.resolve(raw)
+
+
+async def test_who_revokes_a_key_refuses_it_at_once(world: World) -> None:
+    """The process that has revoked a key does not remember it until the bell rings."""
+    raw = await _key(world)
+    accounts = Accounts(world.db, RecentCallers(3600.0))
+    caller = await accounts.resolve(raw)
+    assert isinstance(caller.actor, ApiKeyActor)
+    ((owner,),) = await world.sql("select created_by from api_keys where id = %(id)s", id=caller.actor.id)
+    await accounts.revoke_key(UserActor(owner, "owner@acme.test", {world.team.id: Role.OWNER}), caller.actor.id)
+    with pytest.raises(Unauthenticated):
+        await accounts.resolve(raw)
+
+
+async def test_who_signs_somebody_out_refuses_the_token_at_once(world: World) -> None:
+    """The process that has ended a sign-in does not remember it until the bell rings."""
+    await world.sql(
+        "insert into user_sessions (token_hash, user_id, expires_at)"
+        " select encode(sha256('token'), 'hex'), id, now() + interval '1 day' from users limit 1"
+    )
+    accounts = Accounts(world.db, RecentCallers(3600.0))
+    await accounts.resolve("token")
+    await accounts.sign_out("token")
+    with pytest.raises(Unauthenticated):
+        await accounts.resolve("token")
 
 
 async def _key(world: World) -> str:
