@@ -83,6 +83,17 @@ async def test_a_run_is_for_those_with_the_permission(door: Jobs, act: Act, need
     await act(door, holder(needs), run_id)
 
 
+async def test_runs_are_triggered_by_those_with_the_permission(door: Jobs) -> None:
+    """One or many: who lacks it is refused before anything else is looked at, and who has it is told what is wrong."""
+    wanted = TriggerRequest("nothing")
+    with pytest.raises(PermissionDenied, match=WRITE):
+        await door.trigger(holder(READ), TEAM, wanted)
+    with pytest.raises(PermissionDenied, match=WRITE):
+        await door.trigger_many(holder(READ), TEAM, [wanted])
+    with pytest.raises(UnknownJobType):
+        await door.trigger(holder(WRITE), TEAM, wanted)
+
+
 async def test_who_may_not_look_is_not_told_what_is_there(door: Jobs) -> None:
     """Without the permission a run that is not there is refused like one that is."""
     with pytest.raises(PermissionDenied, match=READ):
