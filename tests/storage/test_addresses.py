@@ -66,6 +66,7 @@ async def test_what_is_tried(conninfo: str, tried: list[tuple[Any, ...]]) -> Non
         ("host=none", "the name none cannot be resolved: .*not known"),
         ("host=none,gone", "the name none cannot be resolved: .*; the name gone cannot be resolved"),
         ("host=one,two port=1,2,3", "could not match 3 port numbers to 2 hosts"),
+        ("host=one,two,one port=1,2", "could not match 2 port numbers to 3 hosts"),
         ("host=one,two hostaddr=192.0.2.1", "could not match 2 host names with 1 hostaddr"),
     ],
 )
