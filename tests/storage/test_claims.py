@@ -1,5 +1,6 @@
 """A claim costs what it takes: neither other job types, nor far-future runs, nor unreadable ones cost it anything."""
 
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -51,3 +52,29 @@ async def test_a_backlog_that_is_not_for_us_costs_nothing(database_url: str, bac
         for _ in range(3):
             await pages_read(session, server_id)
         assert await pages_read(session, server_id) < 60
+
+
+@pytest.mark.parametrize(
+    ("offers", "asked"),
+    [
+        ([Offer("mine", "f")], ["job_runs/claim_pending"]),
+        ([Offer("mine", "f", 5)], ["job_runs/due_job_types"]),
+        (OFFERS, ["job_runs/due_job_types", "job_runs/claim_pending"]),
+    ],
+    ids=["without a limit", "with a limit", "both"],
+)
+async def test_where_nothing_is_due_no_lock_is_asked_for(
+    db: Database, monkeypatch: pytest.MonkeyPatch, offers: list[Offer], asked: list[str]
+) -> None:
+    """Runs of job types with a limit are looked for first, and claimed only where there are some."""
+    statements: list[str] = []
+    rows = Session.rows
+
+    async def noting(session: Session, name: str, *params: Any) -> list[tuple[Any, ...]]:
+        statements.append(name)
+        return await rows(session, name, *params)
+
+    monkeypatch.setattr(Session, "rows", noting)
+    async with db.session() as session:
+        assert await attempts.claim_pending(session, uuid4(), offers, 10) == []
+    assert statements == asked

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from psycopg import sql
 
 from owlrunner.actor import OperatorActor
 from owlrunner.job_run import Progress, RunStatus
@@ -119,6 +120,19 @@ async def test_a_line_has_the_time_at_which_it_was_written(db: Database) -> None
         await attempts.append_logs(session, server_id, [(run_id, 1, LogLine(1, 100.0, "info", "x", "y"))], 160.0)
         (line,) = await look(session, "select extract(epoch from now() - at)::float8 as age from job_run_logs")
     assert 59.0 < line["age"] < 90.0
+
+
+async def test_a_line_is_neither_older_nor_younger_than_it_can_be(db: Database) -> None:
+    """One that is stored at once has the time of that moment, and one from a clock that is ahead has it, too."""
+    async with db.session() as session:
+        run_id = await put_held(session, server_id := await put_server(session))
+        clock = sql.SQL("clock_timestamp()")
+        before = await value(session, clock)
+        lines = [(run_id, 1, LogLine(seq, at, "info", "x", "y")) for seq, at in ((1, 160.0), (2, 220.0))]
+        await attempts.append_logs(session, server_id, lines, 160.0)
+        after = await value(session, clock)
+        stored = await look(session, "select at from job_run_logs")
+    assert [before <= line["at"] <= after for line in stored] == [True, True]
 
 
 async def put_lines(session: Session, run_id: UUID, *lines: tuple[int, int, str, str]) -> None:
