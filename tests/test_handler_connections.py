@@ -93,6 +93,17 @@ async def test_two_tasks_of_one_run_take_one_place(db: Database) -> None:
             assert "0 places left" in repr(connections)
 
 
+async def test_a_run_keeps_its_place_for_as_long_as_it_has_a_connection(db: Database) -> None:
+    """When one of two is closed no other run gets the place, and when both are the run is forgotten."""
+    connections = HandlerConnections(db, 1)
+    ctx = context(connections)
+    async with ctx.connect():
+        async with ctx.connect():
+            pass
+        assert "1 runs, 0 places left" in repr(connections)
+    assert "0 runs, 1 places left" in repr(connections)
+
+
 async def test_who_is_cancelled_while_waiting_takes_no_place(db: Database) -> None:
     """A run that is cancelled before its turn leaves the place to the next."""
     connections = HandlerConnections(db, 1)

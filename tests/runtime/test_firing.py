@@ -1,4 +1,4 @@
-"""What run a fire makes, and when one that waits is given up."""
+"""What run a fire makes, what a fire waits for, and when one that waits is given up."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,11 +8,14 @@ import pytest
 
 import owlrunner
 from owlrunner.cron import Cron
-from owlrunner.runtime.firing import Deployed, _has_lapsed, _trigger
+from owlrunner.runtime.firing import Deployed, _has_lapsed, _trigger, start_queued
 from owlrunner.schedule import MissedPolicy, Schedule
 from owlrunner.storage import new_runs
 from owlrunner.storage.new_runs import NewRun
+from owlrunner.storage.postgres import Database
 from owlrunner.storage.schedules import Locked
+from tests.storage.rows import look, now, put_run
+from tests.storage.scheduled import put_fire, put_schedule
 from tests.test_execution import never_looks
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
@@ -74,3 +77,20 @@ async def test_what_run_a_fire_makes(monkeypatch: pytest.MonkeyPatch) -> None:
         fire_time=NOW,
         id=new.id,
     )
+
+
+@owlrunner.job_type(scope="system", name="a")
+async def alone(ctx: owlrunner.JobContext) -> None:
+    """Have one slot."""
+
+
+async def test_a_fire_that_goes_on_waiting_waits_for_the_run_that_is_active(db: Database) -> None:
+    """Where another run has taken the slot when its turn comes, that one is on record as what it waits for."""
+    async with db.session() as session:
+        fingerprint = await put_schedule(session)
+        await put_fire(session, -30, active_run_id=uuid4(), decided_at=now())
+        active = await put_run(session, exclusive=True)
+        deployed = Deployed(Schedule("s", "a", Cron.parse("0 * * * *")), fingerprint, alone)
+        assert await start_queued(session, deployed)
+        (fire,) = await look(session, "select outcome, active_run_id from schedule_fires")
+    assert fire == {"outcome": "queued", "active_run_id": active}

@@ -58,6 +58,7 @@ class Thread:
         self._times = itertools.chain(times, itertools.repeat(times[-1]))
         self.age = next(self._times)
         self.ends: list[str] = []
+        self.is_daemon: bool | None = None
 
     @property
     def marked_dead(self) -> bool:
@@ -67,6 +68,7 @@ class Thread:
 
     def run(self) -> None:
         """Do nothing until told to stop."""
+        self.is_daemon = threading.current_thread().daemon
         self.stop.wait()
         self.may_end.wait()
         self.ends.append("the thread")
@@ -84,6 +86,14 @@ async def test_after_a_pause_the_next_beat_decides(
     subject = member(Database(""), registration(2.5), HeldRuns(capacity=1))
     assert await subject._live(registration(2.5)) == "the lease could not be renewed in time"
     assert thread.age == 0.5 + pause + until_lost
+
+
+async def test_a_heartbeat_that_hangs_keeps_no_process_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its thread waits for a database that does not answer, the process can end without it."""
+    thread = Thread([0.0, 100.0])
+    monkeypatch.setattr(heartbeat, "_Beat", lambda *_, **__: thread)
+    await member(Database(""), registration(30.0), HeldRuns(capacity=1))._live(registration(30.0))
+    assert thread.is_daemon is True
 
 
 async def test_a_heartbeat_that_is_cancelled_waits_for_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,20 @@ def test_a_beat_that_fails_is_sent_again_soon(machine: Machine, caplog: pytest.L
     assert [record.getMessage() for record in caplog.records] == ["heartbeat failed: away"] * 2
 
 
+def test_a_first_beat_that_fails_is_told(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    """It is one like any other: it is told once, and the thread goes on."""
+
+    def answers(now: float) -> bool:
+        if now < 1002:
+            raise DatabaseUnavailable("away")
+        return True
+
+    machine.answers = answers
+    run(machine)
+    assert [record.getMessage() for record in caplog.records] == ["heartbeat failed: away"]
+    assert machine.beats[:4] == [1000.5, 1001.0, 1001.5, 1002.0]
+
+
 def test_a_server_that_was_taken_for_dead_beats_no_more(machine: Machine) -> None:
     """When the database says so the thread ends, and that beat renewed nothing."""
     machine.answers = lambda now: now < 1030

@@ -311,6 +311,19 @@ async def test_who_reconfigures_logging_is_told_in_every_log(
     assert told[0] in caplog.messages
 
 
+async def test_a_runs_task_has_the_name_of_its_job_type(queue: Queue, autojump_clock: trio.testing.MockClock) -> None:
+    """Whoever looks at the tasks of a server sees what they are for."""
+    names: list[str] = []
+
+    async def look(ctx: JobContext) -> None:
+        names.append(trio.lowlevel.current_task().name)
+
+    queue.waiting = 1
+    async with claiming(queue, look):
+        pass
+    assert names == ["work"]
+
+
 async def test_a_run_that_is_torn_down_has_an_outcome(queue: Queue, autojump_clock: trio.testing.MockClock) -> None:
     """When the nursery of the runs is cancelled the recorder is told, and nothing is held any more."""
     queue.waiting = 2
