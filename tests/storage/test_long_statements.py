@@ -144,6 +144,30 @@ async def test_where_nobody_can_look_the_answer_is_waited_for(db: Database, monk
         assert [row[1] for row in await cursor.fetchall()] == ["done"]
 
 
+async def test_a_connection_that_is_silent_from_the_start_is_given_up(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose statements are to be looked after is asked for with a limit, and so is each look."""
+    monkeypatch.setattr(long_statements, "LOOK_WITHIN", 0.2)
+    async with Database(relay.conninfo) as db, db.dedicated() as connection:
+        relay.silence()
+        with trio.fail_after(20), pytest.raises(DatabaseUnavailable, match=r"no answer within 0\.2 seconds"):
+            await notice_lost_answers(db, connection, AFTER)
+
+
+async def test_a_look_without_an_answer_says_nothing(
+    db: Database, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the looks themselves are not answered, the statement is waited for."""
+    monkeypatch.setattr(long_statements, "LOOK_WITHIN", 0.2)
+    async with Database(relay.conninfo) as looking, db.dedicated() as connection:
+        await notice_lost_answers(looking, connection, AFTER)
+        assert connection.watch is not None
+        relay.lose_answer_to(b"pg_stat_activity")
+        with trio.fail_after(20):
+            assert await connection.watch.is_working()
+
+
 async def test_one_doubt_is_none_once_the_statement_was_seen(db: Database) -> None:
     """Only two looks in a row that find nothing end a statement, however many there are with others in between."""
 

@@ -4,13 +4,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from owlrunner.actor import OperatorActor
 from owlrunner.errors import DatabaseUnavailable
 from owlrunner.job_run import JobRun, RunStatus
 from owlrunner.storage.job_runs import request_cancel
-from owlrunner.storage.new_runs import NewRun, insert_pending
+from owlrunner.storage.new_runs import NewRun, insert_many, insert_pending
 from owlrunner.storage.postgres import Database, Params, Session
 from tests.storage.rows import now, put_held, put_run, put_server
 
@@ -30,16 +31,16 @@ class Flaky(Database):
         self._late: Callable[[], Coroutine[Any, Any, Any]] | None = None
         self.asked: list[str] = []
 
-    async def row(self, name: str, params: Params | None = None) -> tuple[Any, ...] | None:
+    async def rows(self, name: str, params: Params | None = None, *, plan_anew: bool = False) -> list[tuple[Any, ...]]:
         """Ask the real database."""
         self.asked.append(name)
         if name == self._name and self.asked.count(name) == 1:
             if self._effect == "early":
-                await self._real.row(name, params)
+                await self._real.rows(name, params)
             elif self._effect == "late":
-                self._late = lambda: self._real.row(name, params)
+                self._late = lambda: self._real.rows(name, params)
             raise self._error
-        answer = await self._real.row(name, params)
+        answer = await self._real.rows(name, params, plan_anew=plan_anew)
         if self._late is not None:
             late, self._late = self._late, None
             await late()
@@ -57,6 +58,18 @@ async def test_a_trigger_is_there_once(db: Database, effect: str, tries: int) ->
     async with db.session() as session:
         cursor = await session.connection.execute("select id from job_runs")
         assert await cursor.fetchall() == [(EXCLUSIVE.id,)]
+
+
+@pytest.mark.parametrize(("effect", "tries"), [("early", 1), ("never", 2), ("late", 2)])
+async def test_each_of_many_triggers_is_there_once(db: Database, effect: str, tries: int) -> None:
+    """Those that are there are not sent again, and for each the answer is that it was created."""
+    wanted = [EXCLUSIVE, msgspec.structs.replace(EXCLUSIVE, job_type="b", id=uuid4())]
+    flaky = Flaky(db, "job_runs/insert_many", effect=effect)
+    assert await insert_many(flaky, None, wanted, OPERATOR) == [(True, one.id) for one in wanted]
+    assert flaky.asked == ["job_runs/insert_many", "job_runs/existing", "job_runs/insert_many"][: tries + 1]
+    async with db.session() as session:
+        cursor = await session.connection.execute("select id from job_runs order by job_type")
+        assert await cursor.fetchall() == [(one.id,) for one in wanted]
 
 
 async def test_a_slot_that_was_taken_meanwhile_is_told(db: Database) -> None:

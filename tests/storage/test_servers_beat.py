@@ -146,11 +146,22 @@ async def test_a_silent_connection_is_given_up(database_url: str, server_id: UUI
     async with relayed(database_url) as relay:
         beating = BlockingHeartbeat(relay.conninfo, server_id, 1.5, pooled=False)
         assert await trio.to_thread.run_sync(beating.beat)
+        connection = beating._connection
+        assert connection is not None
         relay.silence()
-        with pytest.raises(DatabaseUnavailable, match=r"no answer within 0\.5 seconds"):
+        with pytest.raises(psycopg.OperationalError, match=r"no answer within 0\.5 seconds"):
+            await trio.to_thread.run_sync(beating._renew, connection)
+        assert connection.closed, "or a transaction's end would be waited for likewise"
+        with pytest.raises(DatabaseUnavailable):
             await trio.to_thread.run_sync(beating.beat)
         assert await trio.to_thread.run_sync(beating.beat)
         beating.close()
+
+
+@pytest.mark.parametrize(("lease", "seconds"), [(3.0, "2"), (6.0, "2"), (9.0, "3")])
+def test_libpq_gets_whole_seconds(lease: float, seconds: str) -> None:
+    """A third of the lease to connect, and no less than the two that libpq makes of one."""
+    assert conninfo_to_dict(BlockingHeartbeat("", uuid4(), lease, pooled=False)._conninfo)["connect_timeout"] == seconds
 
 
 async def test_the_first_address_that_answers_counts(database_url: str, server_id: UUID) -> None:

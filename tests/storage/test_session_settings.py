@@ -149,6 +149,26 @@ async def test_a_pool_plans_once_where_it_is_told_to(database_url: str, options:
         assert await cursor.fetchall() == [(shown,)]
 
 
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ({}, ("8s", "4s")),
+        ({"answer_within": 20.0}, ("16s", "8s")),
+        ({"answer_within": 20.0, "lock_timeout": 0.1}, ("16s", "100ms")),
+        ({"answer_within": None}, ("0", "0")),
+    ],
+)
+async def test_a_pools_limits_are_the_servers(
+    database_url: str, options: dict[str, Any], shown: tuple[str, str]
+) -> None:
+    """A statement has a little less than an answer may take, and a lock half of that, unless told otherwise."""
+    async with Database(database_url, **options) as db, db.session() as session:
+        cursor = await session.connection.execute(
+            "select current_setting('statement_timeout'), current_setting('lock_timeout')"
+        )
+        assert await cursor.fetchall() == [shown]
+
+
 async def test_sessions_say_what_they_are_for(database_url: str) -> None:
     """A pool's sessions have the pool's name in pg_stat_activity, and one outside of it has its own, where it is given one."""
     async with (

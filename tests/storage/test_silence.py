@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 import trio
+import trio.testing
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from owlrunner.errors import DatabaseUnavailable, StatementFailed
 from owlrunner.storage import connection as connections
+from owlrunner.storage.connection import has_hung_up
 from owlrunner.storage.postgres import Database
 from tests.relay import Relay, relayed
 
@@ -42,6 +44,17 @@ async def test_a_connection_that_falls_silent_at_once_is_given_up(relay: Relay, 
         relay.lose_answer_to(b"datestyle")
         with trio.fail_after(PATIENCE), pytest.raises(DatabaseUnavailable, match=r"no answer within 0\.5 seconds"):
             await db.connect()
+
+
+async def test_a_connection_whose_answer_is_late_is_closed(relay: Relay) -> None:
+    """Nobody can take the answer that comes too late for that to the next statement."""
+    async with Database(relay.conninfo) as db, db.dedicated() as connection:
+        connection.answer_within = 0.2
+        relay.silence()
+        with trio.fail_after(PATIENCE), pytest.raises(psycopg.OperationalError, match=r"no answer within 0\.2 seconds"):
+            await connection.execute("select 1")
+        assert connection.closed
+        assert has_hung_up(connection)
 
 
 async def test_one_silent_connection_makes_the_pool_distrust_the_others(relay: Relay) -> None:
@@ -112,6 +125,37 @@ async def test_waiting_for_a_free_connection_ends(database_url: str) -> None:
         assert not caught.value.unknown
 
 
+async def test_without_a_limit_a_free_connection_is_waited_for(db: Database) -> None:
+    """Where answers may take any time, so may the connection that is to bring them."""
+    answers: list[object] = []
+
+    async def ask(pool: Database) -> None:
+        answers.extend(await pool.rows("migrations/exists"))
+
+    async with Database(db.conninfo, size=1, answer_within=None) as pool, trio.open_nursery() as nursery:
+        async with pool.session():
+            nursery.start_soon(ask, pool)
+            await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.deadline = trio.current_time() + PATIENCE
+    assert answers == [(True,)]
+
+
+async def test_a_host_has_ten_seconds_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That long a pool tries to connect to each."""
+    told: list[str] = []
+
+    async def connect(*_: object, connect_timeout: str, **__: object) -> None:
+        told.append(connect_timeout)
+        raise psycopg.OperationalError("away")
+
+    monkeypatch.setattr(connections.TrioConnection, "connect", connect)
+    for pool in (Database(""), Database("", connect_timeout=3.0)):
+        async with pool as db:
+            with pytest.raises(DatabaseUnavailable):
+                await db.rows("migrations/exists")
+    assert told == ["10.0", "3.0"]
+
+
 async def test_a_name_that_is_not_resolved_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """A resolver that hangs is given up after connect_timeout, and its threads are not those of the handlers."""
     release = threading.Event()
@@ -173,6 +217,23 @@ async def test_a_cancelled_statement_of_a_silent_connection_is_not_waited_for(
             await silent.execute("select 'asked'")
         assert scope.cancelled_caught
         assert silent.closed
+
+
+async def test_a_statement_that_cannot_be_cancelled_costs_the_connection(
+    db: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the request to cancel it gets nowhere, it is not waited for, and the log says why."""
+
+    def refuse(_: object) -> None:
+        raise psycopg.OperationalError("nobody listens")
+
+    monkeypatch.setattr(connections.TrioConnection, "_cancel_gen", refuse)
+    async with db.dedicated() as connection:
+        with trio.move_on_after(0.1) as scope:
+            await connection.execute("select pg_sleep(600)")
+        assert scope.cancelled_caught
+        assert connection.closed
+    assert caplog.messages == ["closing a connection whose statement could not be cancelled: nobody listens"]
 
 
 @pytest.fixture
