@@ -30,6 +30,8 @@ RV = TypeVar("RV")
 
 MOST_DOUBTS = 2
 """An answer may cross the first look."""
+CONNECT_WITHIN = 10.0
+"""Seconds that a host gets to let us in, where nothing is said."""
 LONGEST_PAUSE = 60.0
 """Seconds between two looks at a statement that goes on and on."""
 CANCEL_PATIENCE = 5.0
@@ -98,14 +100,16 @@ class TrioConnection(AsyncConnection[Any]):
 
     @classmethod
     async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
-        """Connect; each host of ``conninfo`` gets its ``connect_timeout`` (default 10 s), and so does resolving their names.
+        """Connect; each host of ``conninfo`` gets its ``connect_timeout`` or CONNECT_WITHIN, and so does resolving their names.
 
         Raises psycopg.OperationalError.
         """
         autocommit = kwargs.pop("autocommit", False)
         prepare_threshold = kwargs.pop("prepare_threshold", 5)
         params = VANISHED_PEER | conninfo_to_dict(conninfo, **kwargs)
-        seconds = float(params.pop("connect_timeout", None) or 10)
+        limit = float(params.pop("connect_timeout", None) or 0)
+        # For libpq nothing and less is no limit, and here every wait ends.
+        seconds = limit if limit > 0 else CONNECT_WITHIN
         failures: list[str] = []
         for attempt in await attempts_for(params, seconds):
             try:
