@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from owlrunner.storage.postgres import Database
 from tests.load import LOADED, loaded
 from tests.pooler import PGBOUNCER, Pooled, poolers
-from tests.postgres import TEMPLATE, folder_for_postgres, fresh_database, new_template, session_postgres
+from tests.postgres import SERVER_ROLE, TEMPLATE, folder_for_postgres, fresh_database, new_template, session_postgres
 
 _MOST_WORKERS = 16
 _SLOW_TO_MAKE = {"demo", "million_events", "ground"}
@@ -111,10 +112,12 @@ def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def pooled() -> Iterator[Pooled]:
-    """How servers under test reach a database: directly, or through the pooler that OWLRUNNER_TEST_PGBOUNCER names."""
+    """How servers under test reach a database: directly, by a role of their own, or through a pooler, as the environment says."""
     if PGBOUNCER:
         with poolers(PGBOUNCER) as function:
             yield function
+    elif SERVER_ROLE:
+        yield lambda url: make_conninfo(url, user=SERVER_ROLE)
     else:
         yield lambda url: url
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import trio
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from owlrunner.plugins import load_catalog
@@ -19,6 +20,9 @@ from owlrunner.storage.postgres import Database
 TEMPLATE = "owlrunner_template"
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 """The name of this worker of a parallel session; templates that it makes for itself have it in theirs."""
+
+SERVER_ROLE = os.environ.get("OWLRUNNER_TEST_SERVER_ROLE", "")
+"""The role by which the servers of tests/promises are to work, with no more rights than they need; else by that of the tests."""
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - nothing there has a name that can be guessed
 _MEMORY_NEEDED = 4 << 30
@@ -102,6 +106,23 @@ def _make_template(postgres_url: str) -> None:
             "select format('drop table %s', inhrelid::regclass) from pg_inherits"
         ).fetchall():
             connection.execute(drop)
+        if SERVER_ROLE:
+            _let_in(connection, SERVER_ROLE)
+
+
+def _let_in(connection: "psycopg.Connection[tuple[object, ...]]", role: str) -> None:
+    """Let servers work by a role as config/examples/roles.sql and audit.sql have it; it may also make the tables of jobs."""
+    name = sql.Identifier(role)
+    if not connection.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone():
+        connection.execute(sql.SQL("create role {} login").format(name))
+    for statement in (
+        "grant usage, create on schema public to {}",
+        "grant select, insert, update, delete on all tables in schema public to {}",
+        # For what a test makes by its own role.
+        "alter default privileges in schema public grant select, insert, update, delete on tables to {}",
+        "revoke update, delete on audit_logs, security_events from {}",
+    ):
+        connection.execute(sql.SQL(statement).format(name))
 
 
 def fresh_database(postgres_url: str, template: str) -> Iterator[str]:

@@ -13,8 +13,11 @@ from owlrunner.plugins import Catalog
 from owlrunner.storage.embedded import Cluster, prepare_cluster
 from owlrunner.storage.migrations import migrate, wanted_migrations
 from owlrunner.storage.postgres import Database
+from tests.postgres import SERVER_ROLE
 from tests.promises.promise_jobs import GATES
 from tests.promises.serving import Door, LogEar, Serve
+
+pytestmark = pytest.mark.skipif(bool(SERVER_ROLE), reason="roles are made in the PostgreSQL of the whole session")
 
 
 @pytest.fixture
