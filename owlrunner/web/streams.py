@@ -32,6 +32,8 @@ MOST_STREAMS = 500
 MOST_OF_TEAM = 100
 MOST_OF_CALLER = 20
 """Of one user or API key. Nobody needs so many: a browser opens one for each page that somebody looks at."""
+LOOKS_AT_ONCE = 2
+"""However many streams a ring wakes: requests get their turn in between."""
 BUSY_SECONDS = 30
 BEGIN, ALIVE, OVER = b"retry: 2000\n\n", b": nothing new\n\n", b"event: over\ndata:\n\n"
 
@@ -56,6 +58,7 @@ class Streams:
         self._stop = stop
         self._open = 0
         self._held: Counter[UUID] = Counter()
+        self._looks = trio.CapacityLimiter(LOOKS_AT_ONCE)
 
     async def open(self, look: Look, *, caller: UUID, team: UUID | None = None) -> AsyncGenerator[bytes, None]:
         """Look once, and return the events from then on. Whoever gets them must close the generator.
@@ -102,7 +105,8 @@ class Streams:
                 # Listen before looking, so that no ring falls in between.
                 rung = self._bell.listen()
                 try:
-                    sight = await look()
+                    async with self._looks:
+                        sight = await look()
                 except Refused:
                     yield OVER
                     return

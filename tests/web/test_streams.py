@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -292,6 +292,39 @@ async def test_a_pages_streams_are_counted(world: World, monkeypatch: pytest.Mon
             with trio.fail_after(10):
                 await second.ended.wait()
             assert second.status == 429
+
+
+async def test_a_ring_is_no_burst(autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many streams that a ring wakes a few look at once, and each looks."""
+    monkeypatch.setattr(streams, "CALM", 3600.0)
+    bell, most, looking, looked = Bell(), 0, 0, 0
+
+    async def look() -> streams.Sight:
+        nonlocal most, looking, looked
+        looking += 1
+        most = max(most, looking)
+        await trio.sleep(0.1)
+        looking -= 1
+        looked += 1
+        return streams.Sight(b"", is_active=False)
+
+    several = Streams(bell, trio.Event())
+    opened = [await several.open(look, caller=uuid4()) for _ in range(7)]
+    assert (most, looked) == (1, 7)
+    async with trio.open_nursery() as nursery:
+        for one in opened:
+            nursery.start_soon(_listen, one)
+        await trio.sleep(1)
+        bell.ring()
+        await trio.sleep(1)
+        assert (most, looked) == (streams.LOOKS_AT_ONCE, 14)
+        nursery.cancel_scope.cancel()
+
+
+async def _listen(stream: AsyncGenerator[bytes, None]) -> None:
+    async with contextlib.aclosing(stream):
+        async for _ in stream:
+            pass
 
 
 async def test_what_is_long_is_not_streamed(world: World, path: str) -> None:
