@@ -196,6 +196,12 @@ def test_the_bounds_of_a_field_belong_to_it() -> None:
     assert first.next(FIRST) == datetime(2021, 1, 1, tzinfo=UTC)
 
 
+def test_a_step_may_be_as_wide_as_its_field() -> None:
+    """Then it means the first value alone."""
+    for stepping, first in (("*/60 */24 */31 */12 *", "0 0 1 1 *"), ("0 0 * * 0-7/8", "0 0 * * 0")):
+        assert Cron.parse(stepping).next(FIRST) == Cron.parse(first).next(FIRST)
+
+
 @pytest.mark.parametrize("day", ["0", "7", "sun", "0,7", "7-7"])
 def test_sunday_has_two_numbers(day: str) -> None:
     """The day of the week 7 is Sunday, as 0 is, in whatever form it is written."""

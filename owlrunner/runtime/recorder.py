@@ -77,7 +77,7 @@ class Recorder:
         self._keeping: dict[JobContext, _Keeping] = {}
         # Marks left by contexts, from any thread; a dict because one assignment is atomic, and keeps the order.
         self._dirty: dict[JobContext, None] = {}
-        self._next_progress = 0.0
+        self._next_progress = -math.inf
         # Taken from the runs, not yet stored.
         self._lines = WriteQueue[OutgoingLine](
             group_of=lambda one: one.server_id,

@@ -138,7 +138,7 @@ class Cluster:
     def _conninfo(self) -> str:
         lines = (self.data / "postmaster.pid").read_text().splitlines()
         port, sockets = lines[3], lines[4]
-        return f"postgresql://{_SUPERUSER}@/postgres?host={quote(sockets, safe='/')}&port={port}"
+        return f"postgresql://{_SUPERUSER}@/postgres?host={quote(sockets)}&port={port}"
 
     def _pg_ctl(self, verb: str, *options: str) -> "subprocess.CompletedProcess[str]":
         # Relative to the working directory: pg_ctl hands its arguments to a shell, and a path may hold anything.
@@ -147,7 +147,7 @@ class Cluster:
     def _run(self, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         # Output goes to files: the started server inherits it, so a pipe would stay open as long as it lives.
         with tempfile.TemporaryFile("w+") as out:
-            done = subprocess.run(  # noqa: S603
+            status = subprocess.call(  # noqa: S603
                 [self.binaries / program, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -158,10 +158,9 @@ class Cluster:
                 cwd=self.data.parent,
                 # A terminal's Ctrl-C goes to the whole process group; PostgreSQL is stopped by us, after our last statement.
                 start_new_session=True,
-                check=False,
             )
             out.seek(0)
-            return subprocess.CompletedProcess(done.args, done.returncode, "", out.read())
+            return subprocess.CompletedProcess((program, *arguments), status, "", out.read())
 
     def _mkdir(self) -> None:
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)

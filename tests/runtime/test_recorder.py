@@ -1,102 +1,20 @@
 """The loop that writes outcomes, progress and logs, in virtual time; the database notes what it is sent, or is away."""
 
-import contextlib
 import itertools
 import logging
 import math
-from collections.abc import AsyncIterator, Callable
 from typing import Any
-from uuid import UUID
 
-import attrs
 import pytest
 import trio
 import trio.testing
 
-from owlrunner.errors import StatementFailed
 from owlrunner.job_run import Outcome, RunStatus
 from owlrunner.runtime import recorder as recorders
-from owlrunner.runtime.execution import Attempt
-from owlrunner.runtime.recorder import KEPT_IN_A_ROW, MAX_TRIES, PROGRESS_INTERVAL, RETRY_DELAYS, Recorder
-from owlrunner.storage import attempts
-from tests.runtime.stand_in import StandIn
-from tests.test_execution import make_attempt
+from owlrunner.runtime.recorder import KEPT_IN_A_ROW, PROGRESS_INTERVAL, RETRY_DELAYS
+from tests.runtime.writing import COMPLETED, Written, recorder_on, running, watched, written
 
-COMPLETED = Outcome(RunStatus.COMPLETED)
-
-
-@attrs.define(eq=False)
-class Written(StandIn):
-    """Stands for a database, and notes what was written."""
-
-    lost: set[UUID] = attrs.field(factory=set)
-    outcomes: list[tuple[UUID, bool]] = attrs.field(factory=list)
-    """Each outcome, and whether others were to be rung."""
-    progress: list[tuple[float, int, bool]] = attrs.field(factory=list)
-    """When it was written, how far, and whether it is kept."""
-    lines: list[str] = attrs.field(factory=list)
-    refused: dict[str, int] = attrs.field(factory=dict)
-    """The log lines that are refused for now, and how often each was."""
-    unstorable: bool = False
-    """Whether it refuses results."""
-    changed: trio.Event = attrs.field(factory=trio.Event)
-
-    async def finish(self, _session: Any, _server: UUID, batch: list[Any], *, ring: bool = False) -> set[UUID]:
-        """Note outcomes."""
-        if self.unstorable and any(one.result is not None for one in batch):
-            raise StatementFailed("no such text", transient=False)
-        self.outcomes += [(one.id, ring) for one in batch]
-        return self.lost
-
-    async def save_progress(self, _session: Any, _server: UUID, batch: list[Any]) -> None:
-        """Note progress."""
-        self.progress += [(trio.current_time(), progress.processed, kept) for _, _, progress, kept in batch]
-
-    async def append_logs(self, _session: Any, _server: UUID, lines: Any, _now: float) -> None:
-        """Note log lines."""
-        messages = [line.message for _, _, line in lines]
-        refused = self.refused.keys() & messages
-        for message in refused:
-            self.refused[message] += 1
-        if refused:
-            raise StatementFailed("not now", transient=True)
-        self.lines += messages
-
-
-@pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Written:
-    """In the place of the database."""
-    db = Written()
-    db.answer_for(monkeypatch, attempts, "finish", "save_progress", "append_logs")
-    return db
-
-
-def recorder_on(
-    db: Written, *, requeued: Callable[[], None] = lambda: None, ended: Callable[[], None] = lambda: None
-) -> Recorder:
-    """A recorder for it."""
-    return Recorder(db, on_requeued=requeued, on_ended=ended)
-
-
-def watched(recorder: Recorder, **options: Any) -> Attempt:
-    """An attempt whose news the recorder takes."""
-
-    async def nothing(ctx: object) -> None:
-        """Do nothing."""
-
-    attempt = make_attempt(nothing, **options)
-    attempt.ctx._on_news = recorder.note
-    recorder.watch(attempt)
-    return attempt
-
-
-@contextlib.asynccontextmanager
-async def running(recorder: Recorder, rounds: list[float] | None = None) -> AsyncIterator[None]:
-    """Let its loop run as long as the block lasts."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(recorder.run, (rounds if rounds is not None else []).append)
-        yield
-        nursery.cancel_scope.cancel()
+__all__ = ["written"]
 
 
 async def test_an_outage_is_waited_for(
@@ -120,6 +38,23 @@ async def test_an_outage_is_waited_for(
     ]
     # A round is one that came to its end.
     assert [one for one in rounds if one != math.inf] == [PROGRESS_INTERVAL]
+
+
+async def test_each_outage_is_one_of_its_own(
+    written: Written, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A later one is told like the first, and begins with the shortest pause; in between nothing is told."""
+    recorder = recorder_on(written)
+    with caplog.at_level(logging.INFO):
+        async with running(recorder):
+            for away in (2, 0, 1):
+                written.away = away
+                written.sessions.clear()
+                recorder.ended(watched(recorder), COMPLETED)
+                await recorder.drained()
+                pauses = [later - earlier for earlier, later in itertools.pairwise(written.sessions)]
+                assert pauses == pytest.approx(RETRY_DELAYS[:away])
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"] * 2
 
 
 @pytest.mark.parametrize(
@@ -209,58 +144,101 @@ async def test_a_value_that_is_kept_is_marked(written: Written, autojump_clock: 
     assert all(1.0 <= later - earlier < 1.0 + 2 * PROGRESS_INTERVAL for earlier, later in itertools.pairwise(kept))
 
 
-async def test_progress_is_looked_at_at_once_and_whenever_the_interval_is_over(
+async def test_who_has_nothing_to_do_is_woken(written: Written, autojump_clock: trio.testing.MockClock) -> None:
+    """By a run that is to be looked after, whose news come soon, and by an end, which is written at once."""
+    recorder = recorder_on(written)
+    async with running(recorder):
+        await trio.sleep(1000)
+        attempt = watched(recorder)
+        attempt.ctx.progress(1, 2)
+        await trio.sleep(PROGRESS_INTERVAL)
+        assert [processed for _, processed, _ in written.progress] == [1]
+        await trio.sleep(PROGRESS_INTERVAL / 2)
+        recorder.ended(attempt, COMPLETED)
+        ended = trio.current_time()
+        await recorder.drained()
+    assert written.sessions[-1] == ended
+
+
+async def test_news_are_taken_as_often_as_can_be(written: Written, autojump_clock: trio.testing.MockClock) -> None:
+    """In each interval once, where there are always some."""
+    recorder = recorder_on(written)
+    attempt = watched(recorder)
+    async with running(recorder):
+        for number in range(33):
+            attempt.ctx.progress(number, 100)
+            await trio.sleep(PROGRESS_INTERVAL / 4)
+    assert [at for at, _, _ in written.progress] == [number * PROGRESS_INTERVAL for number in range(1, 9)]
+
+
+async def test_news_are_taken_no_more_often_where_others_end(
     written: Written, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """The first value does not wait longer than the interval, and none of the intervals is left out."""
+    """Outcomes are written at once, and bring no progress of other runs with them."""
     recorder = recorder_on(written)
     attempt = watched(recorder)
     async with running(recorder):
-        for processed in range(15):
-            attempt.ctx.progress(processed, 100)
-            await trio.sleep(PROGRESS_INTERVAL / 2)
-    assert [at / PROGRESS_INTERVAL for at, _, _ in written.progress] == [1, 2, 3, 4, 5, 6, 7]
+        for number in range(100):
+            attempt.ctx.progress(number, 100)
+            recorder.ended(watched(recorder), COMPLETED)
+            await trio.sleep(PROGRESS_INTERVAL / 25)
+    times = [at for at, _, _ in written.progress]
+    assert len(times) >= 4
+    assert all(later - earlier >= PROGRESS_INTERVAL for earlier, later in itertools.pairwise(times))
 
 
-async def test_a_line_that_is_refused_is_dropped_when_others_were_written_meanwhile(
-    written: Written, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    """It gets its tries while progress is written beside it, and then it is given up, and the log says which one."""
-    written.refused = {"bad": 0}
-    recorder = recorder_on(written)
-    attempt = watched(recorder)
-    async with running(recorder):
-        attempt.ctx.log.info("bad")
-        for processed in range(200):
-            attempt.ctx.progress(processed, 200)
-            await trio.sleep(PROGRESS_INTERVAL / 2)
-    assert written.refused == {"bad": MAX_TRIES}
-    assert f"line 1 of the log of run {attempt.ctx.run_id} could not be stored, and is dropped" in caplog.messages
-
-
-async def test_a_line_is_kept_as_long_as_nothing_can_be_written(
+async def test_news_of_a_run_that_has_ended_keep_no_others_back(
     written: Written, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """Where nothing else was stored it may not be the line's fault: it is tried on, and stored when that is possible."""
-    written.refused = {"bad": 0}
+    """A thread that a handler has left behind may go on telling, and nobody listens."""
     recorder = recorder_on(written)
-    attempt = watched(recorder)
+    ended, attempt = watched(recorder), watched(recorder)
     async with running(recorder):
-        attempt.ctx.log.info("bad")
-        await trio.sleep(60)
-        assert written.refused["bad"] > MAX_TRIES
-        written.refused = {}
-        await trio.sleep(RETRY_DELAYS[-1] + PROGRESS_INTERVAL)
-    assert written.lines == ["bad"]
+        recorder.ended(ended, COMPLETED)
+        await recorder.drained()
+        ended.ctx.progress(1, 9)
+        attempt.ctx.progress(2, 9)
+        await trio.sleep(2 * PROGRESS_INTERVAL)
+    assert [processed for _, processed, _ in written.progress] == [2]
 
 
-async def test_a_result_that_is_refused_is_left_out(written: Written, autojump_clock: trio.testing.MockClock) -> None:
-    """The run ends all the same, with a smaller outcome in the place of the one that PostgreSQL does not take."""
-    written.unstorable = True
+async def test_it_says_how_long_a_round_may_take(written: Written, autojump_clock: trio.testing.MockClock) -> None:
+    """As long as it likes where there is nothing to look after, else until the next look at progress."""
+    recorder = recorder_on(written)
+    rounds: list[float] = []
+    async with running(recorder, rounds):
+        await trio.sleep(1000)
+        assert rounds == [math.inf]
+        attempt = watched(recorder)
+        await trio.sleep(2.5 * PROGRESS_INTERVAL)
+        assert rounds[1:] == [PROGRESS_INTERVAL] * 3
+        recorder.ended(attempt, COMPLETED)
+        await trio.sleep(1000)
+        assert rounds[4:] == [PROGRESS_INTERVAL, math.inf]
+
+
+async def test_the_first_news_are_written_at_once(written: Written, autojump_clock: trio.testing.MockClock) -> None:
+    """However early in the life of the process they come."""
     recorder = recorder_on(written)
     attempt = watched(recorder)
+    attempt.ctx.progress(1, 2)
     async with running(recorder):
-        recorder.ended(attempt, Outcome(RunStatus.COMPLETED, result={"a": 1}))
-        with trio.move_on_after(60):
-            await recorder.drained()
-    assert written.outcomes == [(attempt.ctx.run_id, False)]
+        await trio.sleep(PROGRESS_INTERVAL * 1.5)
+    assert [at for at, _, _ in written.progress] == [PROGRESS_INTERVAL]
+
+
+async def test_the_last_progress_is_written_with_the_outcome(
+    written: Written, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Where the run has told any; and a run that has ended is forgotten."""
+    recorder = recorder_on(written)
+    told, silent = watched(recorder), watched(recorder)
+    async with running(recorder):
+        told.ctx.progress(1, 3)
+        await trio.sleep(1.2 * PROGRESS_INTERVAL)
+        told.ctx.progress(2, 3)
+        for attempt in (told, silent):
+            recorder.ended(attempt, Outcome(RunStatus.FAILED))
+        await recorder.drained()
+    assert [one.progress for one in written.finished] == ['{"processed":2,"total":3}', None]
+    assert (recorder._attempts, recorder._keeping, recorder._dirty) == ({}, {}, {})
