@@ -5,7 +5,8 @@
 #   make pictures                          the pictures of the dashboard in docs, taken anew
 # Besides: make check (linters, types, layers, tests), lint, types, bench (speed, beside peers; half an hour),
 # lab (every fault at every statement; hours; make lab ARGS="--minutes=10" for a part),
-# mutants (the code changed in one place, which some test must notice; hours, or a part as before), clean.
+# mutants (the code changed in one place, which some test must notice; hours, or a part as before), sbom (what an installation
+# consists of, as CycloneDX), audit (which of that is known to be vulnerable), clean.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,6 +14,7 @@ BIN := $(VENV)/bin
 FOR_DEMO := $(VENV)/installed-embedded
 FOR_TEST := $(VENV)/installed-dev
 FOR_BROWSER := $(VENV)/installed-browser
+RELEASE := build/release
 AXE := build/axe-core/package/axe.min.js
 AXE_VERSION := 4.14.1
 FOR_BENCH := $(VENV)/installed-bench
@@ -26,7 +28,7 @@ ARGS ?=
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser pictures bench lab mutants check static lint types layers docstrings clean
+.PHONY: help demo test browser pictures bench lab mutants sbom audit check static lint types layers docstrings clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -52,6 +54,14 @@ lab: $(FOR_TEST)
 
 mutants: $(FOR_TEST)
 	@exec $(BIN)/python -m tests.mutants $(ARGS)
+
+# Of an installation as users have it, not of what tests need besides.
+sbom: $(RELEASE)
+	@$(RELEASE)/tools/bin/cyclonedx-py environment $(RELEASE)/env --pyproject pyproject.toml --of JSON -o build/sbom.json
+	@echo build/sbom.json
+
+audit: $(RELEASE)
+	@exec $(RELEASE)/tools/bin/pip-audit --progress-spinner off --path $(RELEASE)/env/lib/python*/site-packages $(ARGS)
 
 check: static test
 
@@ -89,6 +99,11 @@ $(FOR_BROWSER): pyproject.toml | $(BIN)/python
 	@echo "installing what drives a browser" >&2
 	@$(PIP) install --editable '.[browser]' >&2
 	@touch $(FOR_DEMO) $(FOR_TEST) $@
+
+$(RELEASE): pyproject.toml | $(BIN)/python
+	@rm -rf $@ && mkdir -p $@
+	@$(BIN)/python -m venv $@/env && $@/env/bin/python -m pip install --quiet --disable-pip-version-check '.[embedded]' >&2
+	@$(BIN)/python -m venv $@/tools && $@/tools/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom pip-audit >&2
 
 # Its rules are what pages are checked by; nothing of it is ever served.
 $(AXE):
