@@ -27,6 +27,7 @@ def pages(site: Site) -> dict[str, str]:
         "failed": f"/dashboard/jobs/{failed}",
         "job-types": "/dashboard/jobs/new",
         "form": "/dashboard/jobs/new?type=paint",
+        "audit": "/dashboard/audit",
         "no-such-run": "/dashboard/jobs/00000000-0000-4000-8000-000000000000",
         "sign-in": "/sign-in",
     }

@@ -42,6 +42,8 @@ class Act:
         """Put it into words."""
         about = entry.metadata or {}
         verb = "cancelled" if about.get("cancel_requested") else VERBS[entry.action]
+        if entry.resource_type == "team_member" and entry.action == "create":
+            verb = "added"
         role = (entry.changes or {}).get("role")
         named = (about[name] for name in ("job_type", "name", "email", "provider") if about.get(name))
         return cls(

@@ -7,8 +7,8 @@ given as (
     on conflict (team_id, user_id) do update set role = excluded.role
     returning team_id, user_id, role
 )
-insert into audit_logs (team_id, actor_type, actor_id, action, resource_type, resource_id, changes)
+insert into audit_logs (team_id, actor_type, actor_id, action, resource_type, resource_id, changes, metadata)
 select given.team_id, 'system', 'operator', case when before.role is null then 'create' else 'update' end::audit_action, 'team_member',
-    given.user_id::text, jsonb_build_object('role', jsonb_build_object('before', before.role, 'after', given.role))
-from given left join before on true
+    given.user_id::text, jsonb_build_object('role', jsonb_build_object('before', before.role, 'after', given.role)), jsonb_build_object('email', u.email)
+from given join users u on u.id = given.user_id left join before on true
 where given.role is distinct from before.role;
