@@ -35,7 +35,8 @@ def let_pass(folder: Path, uid: int) -> None:
         return
     try:
         acl = _read(folder, status.st_mode)
-        if acl.get((_USER, uid), 0) & _PASS:
+        # chmod sets the mask, and so takes away what the list allows.
+        if acl.get((_USER, uid), 0) & acl.get((_MASK, _NOBODY), 0) & _PASS:
             return
         logger.info("letting PostgreSQL's account pass through %s", folder)
         _write(folder, _with_passage(acl, uid))

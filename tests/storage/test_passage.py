@@ -72,6 +72,16 @@ def test_a_second_time_changes_nothing(folder: Path, caplog: pytest.LogCaptureFi
     assert (folder.stat().st_ctime_ns, len(caplog.messages)) == (before, 1)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_folder_that_was_closed_again_is_opened_again(folder: Path) -> None:
+    """Chmod takes the passage away, though the list still names the account."""
+    let_pass(folder, NOBODY)
+    folder.chmod(0o700)
+    assert not reads(folder, NOBODY)
+    let_pass(folder, NOBODY)
+    assert reads(folder, NOBODY)
+
+
 def test_without_lists_everybody_passes(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
