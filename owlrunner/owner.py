@@ -18,7 +18,14 @@ from owlrunner.errors import InvalidRequest, NotFound
 from owlrunner.storage import accounts, audit, job_runs, overview
 from owlrunner.storage.audit import AuditEntry, AuditFilters, SecurityEvent
 from owlrunner.storage.job_runs import Filters, StoredLogLine
-from owlrunner.storage.overview import DeployedSchedule, KnownServer, LastFire, StoredNotification, SurroundedRun
+from owlrunner.storage.overview import (
+    DecidedFire,
+    DeployedSchedule,
+    KnownServer,
+    LastFire,
+    StoredNotification,
+    SurroundedRun,
+)
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.seen_runs import SeenRun, see
 
@@ -110,6 +117,15 @@ class Owner:
     async def schedules(self) -> list[ScheduleView]:
         """Return what is deployed, by name."""
         return [_schedule_view(deployed) for deployed in await overview.list_schedules(self.db)]
+
+    async def fires(
+        self, schedule: str | None, outcome: str | None, since: datetime | timedelta | None, limit: int
+    ) -> tuple[list[DecidedFire], bool]:
+        """Return the latest fire times that have been decided, newest first, and whether there are more. Raises InvalidRequest."""
+        if holds_unstorable_text(schedule):
+            raise InvalidRequest("schedule: text with NUL characters or lone surrogates is no name")
+        found = await overview.list_fires(self.db, schedule, outcome, since, limit + 1)
+        return found[:limit], len(found) > limit
 
     async def servers(self, limit: int) -> list[ServerView]:
         """Return the servers, the living first; the dead are on record for a week."""

@@ -8,7 +8,7 @@ import msgspec
 from owlrunner.owner import OwnedRun, RunView, ScheduleView, ServerView
 from owlrunner.storage.audit import AuditEntry, SecurityEvent
 from owlrunner.storage.job_runs import StoredLogLine
-from owlrunner.storage.overview import StoredNotification
+from owlrunner.storage.overview import DecidedFire, LastFire, StoredNotification
 from owlrunner.web.rendering import audit_entry, instant, log_page, maybe_instant, run_body
 
 Json = dict[str, Any]
@@ -54,15 +54,7 @@ def event_json(event: SecurityEvent) -> Json:
 
 def schedule_json(view: ScheduleView) -> Json:
     """One schedule."""
-    fire = view.last_fire
-    last = fire and {
-        "fire_time": instant(fire.time),
-        "outcome": fire.outcome,
-        "reason": fire.reason,
-        "run_id": str(fire.run_id) if fire.run_id else None,
-        "run_status": fire.run_status,
-        "active_run_id": str(fire.active_run_id) if fire.active_run_id else None,
-    }
+    last = _fire(view.last_fire) if view.last_fire is not None else None
     return {
         "name": view.name,
         "job_type": view.job_type,
@@ -70,6 +62,22 @@ def schedule_json(view: ScheduleView) -> Json:
         "words": view.words,
         "last_fire": last,
         "next_fire": maybe_instant(view.next_fire),
+    }
+
+
+def fire_json(decided: DecidedFire) -> Json:
+    """One fire time of a schedule."""
+    return {"schedule": decided.schedule, **_fire(decided.fire), "decided_at": instant(decided.decided_at)}
+
+
+def _fire(fire: LastFire) -> Json:
+    return {
+        "fire_time": instant(fire.time),
+        "outcome": fire.outcome,
+        "reason": fire.reason,
+        "run_id": str(fire.run_id) if fire.run_id else None,
+        "run_status": fire.run_status,
+        "active_run_id": str(fire.active_run_id) if fire.active_run_id else None,
     }
 
 

@@ -102,13 +102,36 @@ def schedules_table(schedules: Sequence[Json]) -> str:
                 one_line(one["job_type"]),
                 moment(one["next_fire"]),
                 moment(fire.get("fire_time")),
-                ": ".join(filter(None, (fire.get("outcome"), fire.get("run_status")))) or MISSING,
+                _outcome(fire),
                 f"{one_line(one['cron'])} ({one_line(one['timezone'])})",
                 one_line(one["words"]),
-                fire.get("run_id") or _joined(fire.get("reason"), fire.get("active_run_id")),
+                _run_or_reason(fire),
             )
         )
     return table(heads, rows, {"Outcome": FIRE_COLOURS})
+
+
+def fires_table(fires: Sequence[Json]) -> str:
+    """A line for each fire time."""
+    rows = [
+        (
+            one_line(one["schedule"]),
+            moment(one["fire_time"]),
+            _outcome(one),
+            moment(one["decided_at"]),
+            _run_or_reason(one),
+        )
+        for one in fires
+    ]
+    return table(("Schedule", "Fire Time", "Outcome", "Decided", "Run or Reason"), rows, {"Outcome": FIRE_COLOURS})
+
+
+def _outcome(fire: Json) -> str:
+    return ": ".join(filter(None, (fire.get("outcome"), fire.get("run_status")))) or MISSING
+
+
+def _run_or_reason(fire: Json) -> str:
+    return fire.get("run_id") or _joined(fire.get("reason"), fire.get("active_run_id"))
 
 
 def servers_table(servers: Sequence[Json]) -> str:

@@ -15,6 +15,7 @@ from owlrunner.cli.options import Shared, config_option, format_option, pass_sha
 from owlrunner.cli.owner_json import (
     audit_json,
     event_json,
+    fire_json,
     logs_json,
     notification_json,
     run_json,
@@ -24,6 +25,7 @@ from owlrunner.cli.owner_json import (
 )
 from owlrunner.cli.owner_text import (
     audit_table,
+    fires_table,
     notifications_table,
     owned_run_detail,
     owned_runs_table,
@@ -34,6 +36,7 @@ from owlrunner.cli.printing import print_json, say
 from owlrunner.cli.system_trigger import trigger
 from owlrunner.job_run import RunStatus
 from owlrunner.owner import Owner
+from owlrunner.schedule import FireOutcome
 from owlrunner.storage.job_runs import Filters
 from owlrunner.storage.postgres import Database
 
@@ -171,6 +174,38 @@ def schedules(shared: Shared, ctx: click.Context, *, watch: bool) -> None:
             return "No schedules are deployed"
         warning = "" if told["server_alive"] else "\nNo server is alive: nothing fires until one starts"
         return schedules_table(told["schedules"]) + warning
+
+    _show(ctx, shared, look, text, watching=watch)
+
+
+@system.command()
+@click.option("--schedule", help="Of this schedule alone.")
+@click.option("--outcome", type=click.Choice([outcome.value for outcome in FireOutcome]))
+@click.option("--since", type=Since(), help="An ISO 8601 time, or a span before now such as 30m, 12h, 7d.")
+@limit_option
+@watch_option
+@config_option
+@format_option
+@click.pass_context
+@pass_shared
+def fires(
+    shared: Shared,
+    ctx: click.Context,
+    *,
+    schedule: str | None,
+    outcome: str | None,
+    since: datetime | timedelta | None,
+    limit: int,
+    watch: bool,
+) -> None:
+    """List the fire times that have been decided, newest first: which of them ran, and why others did not."""
+
+    async def look(owner: Owner) -> Json:
+        found, has_more = await owner.fires(schedule, outcome, since, limit)
+        return {"fires": [fire_json(one) for one in found], "has_more": has_more}
+
+    def text(told: Json) -> str:
+        return fires_table(told["fires"]) + _more(told) if told["fires"] else "No fires found"
 
     _show(ctx, shared, look, text, watching=watch)
 

@@ -29,7 +29,7 @@ class SurroundedRun(NamedTuple):
 
 
 class LastFire(NamedTuple):
-    """The last fire time of a schedule that is on record."""
+    """A fire time of a schedule that is on record: ran, skipped, missed or queued, and why."""
 
     time: datetime
     outcome: str
@@ -38,6 +38,14 @@ class LastFire(NamedTuple):
     active_run_id: UUID | None
     run_status: str | None
     """The status of its run now."""
+
+
+class DecidedFire(NamedTuple):
+    """A fire time of a schedule, and what came of it."""
+
+    schedule: str
+    fire: LastFire
+    decided_at: datetime
 
 
 class DeployedSchedule(NamedTuple):
@@ -160,6 +168,21 @@ async def list_schedules(db: Speaks) -> list[DeployedSchedule]:
         DeployedSchedule(now, name, job_type, definition, LastFire._make(fire) if fire[0] is not None else None)
         for now, name, job_type, definition, *fire in await db.rows("schedules/overview")
     ]
+
+
+async def list_fires(
+    db: Speaks, schedule: str | None, outcome: str | None, since: datetime | timedelta | None, limit: int
+) -> list[DecidedFire]:
+    """Up to ``limit`` decided fire times, newest first: of one schedule or all, with one outcome or any."""
+    params = {
+        "schedule": schedule,
+        "outcome": outcome,
+        "since": since if isinstance(since, datetime) else None,
+        "since_ago": since if isinstance(since, timedelta) else None,
+        "limit": limit,
+    }
+    rows = await db.rows("schedules/fires", params)
+    return [DecidedFire(name, LastFire._make(fire), decided_at) for name, *fire, decided_at in rows]
 
 
 async def list_servers(db: Speaks, limit: int) -> list[KnownServer]:

@@ -234,6 +234,33 @@ def test_schedules_tell_the_last_fire_and_the_next(owner: Owner, tidied: dict[st
         assert part in line
 
 
+def test_fires_tell_what_came_of_each_time(owner: Owner, tidied: dict[str, Any]) -> None:
+    """Each with its run or the reason why there was none, newest first; by schedule, outcome and time; cleaned for the terminal."""
+    insert = "insert into schedule_fires (schedule, fire_time, outcome, reason, run_id, active_run_id) values "
+    owner.sql(f"{insert} (%s, '2024-02-28 02:30Z', 'ran', null, %s, null)", NASTY, tidied["id"])
+    owner.sql(f"{insert} (%s, '2024-02-28 03:30Z', 'skipped', 'taken\nby one', null, %s)", NASTY, tidied["id"])
+    owner.sql(f"{insert} (%s, '2024-02-28 04:30Z', 'missed', 'no server was running', null, null)", NASTY)
+    told = owner.json("fires", "--schedule", NASTY)
+    assert [one["outcome"] for one in told["fires"]] == ["missed", "skipped", "ran"]
+    assert (told["fires"][2]["run_id"], told["fires"][2]["run_status"], told["has_more"]) == (
+        tidied["id"],
+        "completed",
+        False,
+    )
+    lines = owner.text("fires", "--schedule", NASTY, "--limit", "2").splitlines()
+    assert lines[0].split() == ["Schedule", "Fire", "Time", "Outcome", "Decided", "Run", "or", "Reason"]
+    assert all(line.startswith(CLEAN) for line in lines[2:4])
+    assert lines[2].endswith("no server was running")
+    assert lines[3].endswith(f"taken by one: {tidied['id']}")
+    assert "more" in lines[-1].lower()
+    assert [one["fire_time"] for one in owner.json("fires", "--outcome", "missed")["fires"]] == [
+        "2024-02-28T04:30:00.000Z"
+    ]
+    assert owner.text("fires", "--schedule", "nobody") == "No fires found\n"
+    assert owner.text("fires", "--schedule", NASTY, "--since", "2024-02-28T05:00Z") == "No fires found\n"
+    owner.sql("delete from schedule_fires where schedule = %s", NASTY)
+
+
 def test_servers_tell_who_is_there_and_who_was(owner: Owner, lingering: str) -> None:
     """The living server is shown with what it holds; one whose lease has lapsed and one that is buried each look like that."""
     server = (
