@@ -58,7 +58,7 @@ def chosen_team(user: User, team_id: str | None) -> Team:
 
 
 async def create_key(db: Speaks, user: User, team: Team, wanted: KeyRequest, origin: Origin) -> tuple[str, ApiKey]:
-    """Make a key; returns it raw and as it is shown. Raises InvalidRequest."""
+    """Make a key; returns it raw and as it is shown. Raises InvalidRequest and PermissionDenied."""
     kind = wanted.key_type or ""
     permissions = checked_permissions(kind, wanted.permissions)
     raw = new_key(kind)
@@ -75,4 +75,8 @@ async def create_key(db: Speaks, user: User, team: Team, wanted: KeyRequest, ori
         client=origin.place.client,
         user_agent=origin.place.user_agent,
     )
-    return raw, await accounts.create_key(db, new)
+    key = await accounts.create_key(db, new)
+    if key is None:
+        # The membership ended, or the role, after the user was looked up.
+        raise PermissionDenied("Requires admin role or higher")
+    return raw, key

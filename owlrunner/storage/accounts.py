@@ -145,10 +145,10 @@ async def end_session(db: Speaks, token_hash: str) -> None:
     await db.rows("accounts/end_session", {"token_hash": token_hash})
 
 
-async def create_key(db: Speaks, new: NewKey) -> ApiKey:
-    """Store an API key."""
-    (row,) = await db.rows("accounts/create_key", new._asdict() | {"permissions": _json(new.permissions)})
-    return ApiKey(*row)
+async def create_key(db: Speaks, new: NewKey) -> ApiKey | None:
+    """Store an API key. None: the user is no admin of the team any more, and it is not the operator who makes it."""
+    row = await db.row("accounts/create_key", new._asdict() | {"permissions": _json(new.permissions)})
+    return ApiKey(*row) if row is not None else None
 
 
 async def keys(db: Speaks, team_ids: Collection[UUID]) -> list[ApiKey]:

@@ -4,8 +4,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import trio
 
-from owlrunner.actor import Role, UserActor
+from owlrunner.actor import OperatorActor, Role, UserActor
 from owlrunner.storage import accounts
 from owlrunner.storage.accounts import Membership, NewKey, Team
 from owlrunner.storage.postgres import Database, Session
@@ -170,13 +171,13 @@ async def test_keys_are_made_listed_and_revoked(db: Database) -> None:
         old = await put_key(session, team, "old", created_by=ann, created_at=now(-9))
         await put_key(session, rival, "theirs", created_by=ann)
         await put_key(session, team, "gone", created_by=ann, deleted_at=now())
-        made = [
-            await accounts.create_key(
-                session,
-                NewKey(f"hash {days}", "owl_agent_99", "agent", team, "New", ann, ["jobs:read"], days, days is None),
-            )
-            for days in (None, 2)
-        ]
+        await put(session, "team_members", team_id=team, user_id=ann, role="admin")
+        made = []
+        for days in (None, 2):
+            new = NewKey(f"hash {days}", "owl_agent_99", "agent", team, "New", ann, ["jobs:read"], days, days is None)
+            key = await accounts.create_key(session, new)
+            assert key is not None
+            made.append(key)
         assert [key.expires_at for key in made] == [None, await value(session, now(2 * 86_400))]
         newest = sorted((key.id for key in made), reverse=True)
         assert [key.id for key in await accounts.keys(session, [team])] == [*newest, old]
@@ -266,3 +267,42 @@ async def test_names_of_those_who_started_runs(db: Database) -> None:
         await put_key(session, team, "other")
         rows = await session.rows("accounts/names", {"users": [ann, uuid4()], "keys": [revoked]})
         assert dict(rows) == {f"manual:user:{ann}": EMAIL, f"manual:api_key:{revoked}": "key ci"}
+
+
+@pytest.mark.parametrize(
+    ("role", "by_operator", "made"), [("admin", False, 1), ("member", False, 0), (None, False, 0), (None, True, 1)]
+)
+async def test_keys_are_made_by_admins(db: Database, role: str | None, by_operator: bool, made: int) -> None:
+    """Whoever is no admin of the team at that moment makes none; the operator may for anybody."""
+    async with db.session() as session:
+        team, ann = await put_team(session), await put_user(session)
+        if role is not None:
+            await put(session, "team_members", team_id=team, user_id=ann, role=role)
+        new = NewKey("hash", "owl_agent_99", "agent", team, "New", ann, ["jobs:read"], None, by_operator)
+        key = await accounts.create_key(session, new)
+        assert len(await look(session, "select 1 from api_keys")) == made == (key is not None)
+
+
+async def test_no_key_outlives_a_membership(db: Database) -> None:
+    """Of keys that are made while somebody is taken out of the team none is left, whichever comes first."""
+    async with db.session() as session:
+        team, ann = await put_team(session), await put_user(session)
+        await put(session, "team_members", team_id=team, user_id=ann, role="admin")
+
+    async def make(number: int) -> None:
+        await accounts.create_key(
+            db, NewKey(f"h{number}", "owl_agent_99", "agent", team, "New", ann, ["jobs:read"], None, False)
+        )
+
+    async def remove() -> None:
+        async with db.session() as session, session.transaction():
+            await accounts.lock_team(session, team)
+            await accounts.remove_member(session, team, ann, None, OperatorActor())
+
+    async with trio.open_nursery() as nursery:
+        for number in range(8):
+            nursery.start_soon(make, number)
+            if number == 3:
+                nursery.start_soon(remove)
+    async with db.session() as session:
+        assert await look(session, "select 1 from api_keys where deleted_at is null") == []

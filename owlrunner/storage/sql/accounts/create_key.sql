@@ -1,8 +1,18 @@
--- Store a new API key (its hash only) and note it in the audit log.
-with made as (
+-- Store a new API key (its hash only) and note it in the audit log. No row: whoever makes it is no admin of the team any more.
+-- Both rows are locked, so that either this waits for the end of a membership, or who ends it waits for this and ends the key.
+with team as (
+    select id from teams where id = %(team_id)s for share
+),
+maker as (
+    select m.user_id from team_members m
+    where m.team_id = (select id from team) and m.user_id = %(created_by)s and m.role in ('owner', 'admin')
+    for share
+),
+made as (
     insert into api_keys (key_hash, key_prefix, key_type, team_id, name, created_by, permissions, expires_at, created_at, updated_at)
-    values (%(key_hash)s, %(key_prefix)s, %(key_type)s::api_key_type, %(team_id)s, %(name)s, %(created_by)s, %(permissions)s::jsonb,
-        owl_now() + %(expires_in_days)s::int * interval '1 day', owl_now(), owl_now())
+    select %(key_hash)s, %(key_prefix)s, %(key_type)s::api_key_type, %(team_id)s, %(name)s, %(created_by)s, %(permissions)s::jsonb,
+        owl_now() + %(expires_in_days)s::int * interval '1 day', owl_now(), owl_now()
+    where %(by_operator)s or exists (select from maker)
     returning *
 ),
 audit as (
