@@ -1,5 +1,6 @@
 """This is the room for the handlers of the API: each reads what it needs, asks a door, and renders the answer."""
 
+from functools import partial
 from uuid import UUID
 
 import attrs
@@ -22,7 +23,7 @@ from owlrunner.web.auth import token_cookie
 from owlrunner.web.exchange import Answer, Request, encode
 from owlrunner.web.login_codes import mail_code
 from owlrunner.web.readiness import Readiness
-from owlrunner.web.shares import Shares
+from owlrunner.web.shares import Shares, party_of
 from owlrunner.web.site import Site
 from owlrunner.web.streams import Streams
 from owlrunner.web.team_wire import RemoveAnswer
@@ -106,7 +107,7 @@ async def stream_runs(api: Api, request: Request) -> Answer:
     async def who() -> TeamActor:
         return (await api.accounts.resolve(credential)).actor
 
-    team_id = as_uuid(request.path["teamId"])
+    team_id, actor = as_uuid(request.path["teamId"]), request.caller.actor
     watched = WatchedRuns(
         api.jobs,
         who,
@@ -115,7 +116,8 @@ async def stream_runs(api: Api, request: Request) -> Answer:
         limit=inputs.clamped(query.limit, 50, 200),
         last_event_id=request.last_event_id,
     )
-    return Answer(200, b"", stream=await api.streams.open(watched.look, caller=request.caller.actor.id, team=team_id))
+    share = partial(api.shares.of, party_of(actor))
+    return Answer(200, b"", stream=await api.streams.open(watched.look, caller=actor.id, team=team_id, share=share))
 
 
 async def trigger_run(api: Api, request: Request) -> Answer:

@@ -77,6 +77,9 @@ class Application(QuartTrio):
                 with contextlib.suppress(Unauthenticated):
                     # Who is not signed in is told so by the page.
                     caller = await self._api.accounts.resolve(token)
+                    if request.method == "POST":
+                        # Before: whoever sends a form slowly, or not at all, holds no share meanwhile.
+                        await request.form
                     await held.enter_async_context(self._api.shares.of(party_of(caller.actor)))
             return await super().dispatch_request(request_context)
 

@@ -16,6 +16,8 @@ from owlrunner.web.auth import credential_of
 from owlrunner.web.client_address import origin_of
 from owlrunner.web.errors import error_answer
 from owlrunner.web.exchange import (
+    MAX_BODY,
+    MAX_STRANGERS_BODY,
     Answer,
     ClientGone,
     Request,
@@ -118,7 +120,7 @@ class Dispatcher:
         if caller is not None:
             require_permissions(caller.actor, route.permissions)
         # Also where no body is wanted: the next request on the connection begins behind it.
-        raw_body = await read_body(scope, receive)
+        raw_body = await read_body(scope, receive, MAX_STRANGERS_BODY if route.auth is Auth.NONE else MAX_BODY)
         body = _body(route, scope, raw_body) if route.method != "GET" else None
         origin = origin_of(scope, self._api.site.proxies)
         if caller is not None and route.method != "GET":

@@ -16,6 +16,8 @@ from owlrunner.json_text import BadJson, NotJson, read_json
 from owlrunner.web import streams
 
 MAX_BODY = 1024 * 1024
+MAX_STRANGERS_BODY = 16 * 1024
+"""Where no credential is asked for: to read a large body takes the event loop a while."""
 BODY_PATIENCE = 60.0
 """Seconds that a client gets to send its body."""
 
@@ -105,7 +107,7 @@ def unsupported_type() -> ProtocolRefusal:
 
 
 def too_large() -> ProtocolRefusal:
-    """The body is larger than MAX_BODY."""
+    """The body is larger than it may be."""
     return ProtocolRefusal(413, "FST_ERR_CTP_BODY_TOO_LARGE", "Payload Too Large", "Request body is too large")
 
 
@@ -122,13 +124,13 @@ def header(scope: HTTPScope, name: bytes) -> bytes | None:
     return None
 
 
-async def read_body(scope: HTTPScope, receive: ASGIReceiveCallable) -> bytes:
-    """The whole body. Whoever lies about its length, or does not tell it, meets the same limit.
+async def read_body(scope: HTTPScope, receive: ASGIReceiveCallable, most: int = MAX_BODY) -> bytes:
+    """The whole body, up to ``most`` bytes. Whoever lies about its length, or does not tell it, meets the same limit.
 
     Raises ProtocolRefusal and ClientGone.
     """
     announced = header(scope, b"content-length")
-    if announced is not None and announced.isdigit() and int(announced) > MAX_BODY:
+    if announced is not None and announced.isdigit() and int(announced) > most:
         raise too_large()
     parts: list[bytes] = []
     size = 0
@@ -139,7 +141,7 @@ async def read_body(scope: HTTPScope, receive: ASGIReceiveCallable) -> bytes:
                 raise ClientGone
             parts.append(message["body"])
             size += len(message["body"])
-            if size > MAX_BODY:
+            if size > most:
                 raise too_large()
             if not message["more_body"]:
                 return b"".join(parts)

@@ -5,6 +5,7 @@ Nothing here remembers what a client has: that is for the look, which is told it
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import NamedTuple
 from uuid import UUID
 
@@ -48,6 +49,14 @@ class Sight(NamedTuple):
 
 
 Look = Callable[[], Awaitable[Sight]]
+Share = Callable[[], AbstractAsyncContextManager[None]]
+
+
+class _Watched(NamedTuple):
+    """What a stream looks at, and what a look holds meanwhile."""
+
+    look: Look
+    share: Share
 
 
 class Streams:
@@ -60,11 +69,14 @@ class Streams:
         self._held: Counter[UUID] = Counter()
         self._looks = trio.CapacityLimiter(LOOKS_AT_ONCE)
 
-    async def open(self, look: Look, *, caller: UUID, team: UUID | None = None) -> AsyncGenerator[bytes, None]:
+    async def open(
+        self, look: Look, *, caller: UUID, team: UUID | None = None, share: Share = nullcontext
+    ) -> AsyncGenerator[bytes, None]:
         """Look once, and return the events from then on. Whoever gets them must close the generator.
 
-        ``caller`` is the user or the key, and ``team`` the team, in whose name it is open. A later look that is refused
-        ends the stream with the event ``over``: the client asks anew, and is told why.
+        ``caller`` is the user or the key, and ``team`` the team, in whose name it is open; ``share`` is what each later
+        look holds, as a request would. A later look that is refused ends the stream with the event ``over``: the client
+        asks anew, and is told why.
 
         Raises whatever the first look raises, and TooManyRequests.
         """
@@ -74,7 +86,7 @@ class Streams:
         sight = await look()
         # Others were opened meanwhile. From here to where this one is counted nobody else runs.
         self._require_room(caller, team)
-        events = self._events(look, sight, rung, holders)
+        events = self._events(_Watched(look, share), sight, rung, holders)
         await anext(events)
         return events
 
@@ -88,7 +100,7 @@ class Streams:
                 raise TooManyRequests(f"Too many streams are open {whose}", retry_after=BUSY_SECONDS)
 
     async def _events(
-        self, look: Look, sight: Sight, rung: trio.Event, holders: list[UUID]
+        self, watched: "_Watched", sight: Sight, rung: trio.Event, holders: list[UUID]
     ) -> AsyncGenerator[bytes, None]:
         self._open += 1
         self._held.update(holders)
@@ -105,14 +117,14 @@ class Streams:
                 # Listen before looking, so that no ring falls in between.
                 rung = self._bell.listen()
                 try:
-                    async with self._looks:
-                        sight = await look()
+                    async with watched.share(), self._looks:
+                        sight = await watched.look()
+                except (DatabaseTrouble, TooManyRequests):
+                    # Nothing new can be told meanwhile.
+                    sight = Sight(b"", sight.is_active)
                 except Refused:
                     yield OVER
                     return
-                except DatabaseTrouble:
-                    # Nothing new can be told meanwhile.
-                    sight = Sight(b"", sight.is_active)
         finally:
             self._open -= 1
             self._held -= Counter(holders)

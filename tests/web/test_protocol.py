@@ -307,3 +307,17 @@ async def test_a_client_that_hangs_up_leaves_nothing_behind(world: World, url: s
     async with httpx.AsyncClient(base_url=url) as client:
         assert (await client.get("/health")).status_code == 200
     assert await world.sql("select count(*) from job_runs") == [(0,)]
+
+
+async def test_a_stranger_sends_little(world: World, client: httpx.AsyncClient) -> None:
+    """Where no credential is asked for a body has 16 KiB at most, whatever it says of its length; with one it may be larger."""
+    large = b'{"email": "' + b"x" * 16 * 1024 + b'"}'
+    for path in ("/v1/auth/send-code", "/v1/auth/verify-code", "/v1/auth/agent-login", "/v1/auth/logout"):
+        refused = await client.post(path, content=large, headers={"content-type": "application/json"})
+        assert (path, refused.status_code) == (path, 413)
+    taken = await client.post(
+        f"/v1/teams/{world.team.id}/jobs/trigger",
+        content=large,
+        headers={"content-type": "application/json"} | world.auth("key"),
+    )
+    assert taken.status_code == 400

@@ -15,6 +15,7 @@ from owlrunner.errors import ServerBusy, TooManyRequests
 from owlrunner.jobs import Jobs
 from owlrunner.web.app import build_app
 from owlrunner.web.shares import MOST_WAITING, PATIENCE, Shares, party_of
+from tests.web.listening import address, served
 from tests.web.web_world import CATALOG, World, asgi_client
 
 A, B, C = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -202,3 +203,17 @@ async def test_a_tenant_does_its_worst(world: World, monkeypatch: pytest.MonkeyP
         assert [one.headers["retry-after"] for one in tired] == ["1", "1", "1"]
         assert (await client.get("/ready")).status_code == 200
         nursery.cancel_scope.cancel()
+
+
+async def test_a_form_that_does_not_come_holds_no_share(world: World, nursery: trio.Nursery) -> None:
+    """However many forms a user begins to send and does not end, pages of the same user are drawn meanwhile."""
+    cookie = f"token={world.credentials['admin']}"
+    async with served(world.app, nursery) as site, AsyncExitStack() as opened:
+        for _ in range(10):
+            stream = await opened.enter_async_context(await trio.open_tcp_stream(*address(site.url)))
+            head = f"POST /dashboard/jobs/{uuid4()}/cancel HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n"
+            form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\nfo"
+            await stream.send_all((head + form).encode())
+        async with httpx.AsyncClient(base_url=site.url, headers={"cookie": cookie}) as browser:
+            with trio.fail_after(PATIENCE - 1):
+                assert (await browser.get("/dashboard/jobs")).status_code == 200

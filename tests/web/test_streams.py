@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Bell
 from owlrunner.web import streams
 from owlrunner.web.app import Application, build_app
+from owlrunner.web.shares import Shares
 from owlrunner.web.streams import Streams
 from owlrunner.web.watched_runs import WatchedRuns
 from tests.web.web_world import CATALOG, ENDED, RUNNING, World, asgi_client
@@ -318,6 +320,33 @@ async def test_a_ring_is_no_burst(autojump_clock: trio.testing.MockClock, monkey
         bell.ring()
         await trio.sleep(1)
         assert (most, looked) == (streams.LOOKS_AT_ONCE, 14)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_later_look_holds_a_share(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a request would; where there is none to be had the stream goes on, and looks again later."""
+    monkeypatch.setattr(streams, "CALM", 5.0)
+    held: list[bool] = []
+    shares = Shares(1, 1)
+    party = uuid4()
+
+    async def look() -> streams.Sight:
+        held.append(shares._held[party] == 1)
+        return streams.Sight(b"x", is_active=False)
+
+    opened = await Streams(Bell(), trio.Event()).open(look, caller=party, share=partial(shares.of, party))
+    assert held == [False]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_listen, opened)
+        await trio.sleep(6)
+        assert held == [False, True]
+        async with shares.of(party):
+            await trio.sleep(12)
+        assert held == [False, True]
+        await trio.sleep(6)
+        assert held[2:] == [True]
         nursery.cancel_scope.cancel()
 
 

@@ -7,7 +7,7 @@ server, and no server remembers anything for it.
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 
 import attrs
 import msgspec
@@ -18,6 +18,7 @@ from owlrunner.web.api import Api
 from owlrunner.web.dashboard.visitor import visitor
 from owlrunner.web.fingerprints import fingerprint, split
 from owlrunner.web.inputs import log_position
+from owlrunner.web.shares import party_of
 from owlrunner.web.streams import CONTENT_TYPE, HEADERS, Sight, event
 
 _TICKING = re.compile(r'(<(\w+)[^>]*?) data-(?:ticking|ago|left)="[^"]*"([^>]*>).*?</\2>', re.DOTALL)
@@ -119,7 +120,8 @@ async def answer(api: Api, look: Look) -> Response:
         await look(seen)
         return Response(b"", headers=HEADERS)
     who = await visitor(api.accounts)
-    response = Response(await api.streams.open(sight, caller=who.actor.id), headers=HEADERS)
+    share = partial(api.shares.of, party_of(who.actor))
+    response = Response(await api.streams.open(sight, caller=who.actor.id, share=share), headers=HEADERS)
     response.timeout = None
     return response
 
