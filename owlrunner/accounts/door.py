@@ -206,8 +206,8 @@ class Accounts:
         """Do what a right code allows, in one transaction with using it up; a wrong guess is counted for good."""
         if not email or not code:
             raise InvalidRequest("email and code required")
-        await self._require_few_failures(origin)
         address = normal_email(email)
+        await self._require_few_failures(address, origin)
         try:
             return await self._guessed(address, hashed(code.strip()), origin, then)
         except Unauthenticated:
@@ -228,10 +228,10 @@ class Accounts:
         # Not inside of the transaction: a wrong guess is counted.
         raise Unauthenticated("Invalid or expired code")
 
-    async def _require_few_failures(self, origin: Origin) -> None:
+    async def _require_few_failures(self, address: str | None, origin: Origin) -> None:
         if origin.client is None:
             return
-        failures, seconds = await sign_ins.recent_failures(self.db, origin.client)
+        failures, seconds = await sign_ins.recent_failures(self.db, address, origin.place)
         if failures >= FAILURES_OF_CLIENT:
             raise TooManyRequests("Too many failed sign-ins. Try again later.", retry_after=max(1, seconds))
 

@@ -64,7 +64,10 @@ async def note_event(db: Speaks, action: str, email: str | None, place: Place) -
     await db.rows("accounts/note_event", {"action": action, "email": email, **place._asdict()})
 
 
-async def recent_failures(db: Speaks, client: str) -> tuple[int, int]:
-    """How many sign-ins from a client have failed within an hour, and the seconds until the first of them counts no more."""
-    ((number, seconds),) = await db.rows("accounts/recent_failures", {"client": client})
+async def recent_failures(db: Speaks, email: str | None, place: Place) -> tuple[int, int]:
+    """How many sign-ins from a client have failed within an hour, and the seconds until the first of them counts no more.
+
+    For a browser that is known with the address it is none.
+    """
+    ((number, seconds),) = await db.rows("accounts/recent_failures", {"email": email, **place._asdict()})
     return number, seconds or 0

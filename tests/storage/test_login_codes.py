@@ -166,6 +166,16 @@ async def test_no_stranger_locks_out_who_is_known(db: Database) -> None:
         assert (await issued(session, strict, email="bob@acme.test", browser="mine")).id is None
 
 
+async def test_a_browser_has_its_codes_wherever_it_is(db: Database) -> None:
+    """Another address of the client gives it no more; for programs each client counts for itself."""
+    async with db.session() as session, session.transaction():
+        for client in ("192.0.2.1", "192.0.2.2"):
+            await put_code(session, browser="mine", client=client, created_at=now(-1))
+            await put_code(session, client=client, created_at=now(-1))
+        assert (await issued(session, 2, browser="mine", client="192.0.2.3")).limit == "own"
+        assert (await issued(session, 2, client="192.0.2.2")).id is not None
+
+
 async def test_a_few_places_are_known(db: Database) -> None:
     """Of the places from which somebody has signed in the latest are known; using one again makes it one of them."""
     async with db.session() as session:
@@ -201,5 +211,10 @@ async def test_failures_of_a_client(db: Database) -> None:
             (-10, "sign_in_failed", "192.0.2.8"),
         ):
             await put(session, "security_events", at=now(seconds), action=action, client=client)
-        assert await sign_ins.recent_failures(session, "192.0.2.7") == (2, 1)
-        assert await sign_ins.recent_failures(session, "192.0.2.9") == (0, 0)
+        guesser, other = Place("mine", "192.0.2.7", ""), Place("mine", "192.0.2.9", "")
+        assert await sign_ins.recent_failures(session, EMAIL, guesser) == (2, 1)
+        assert await sign_ins.recent_failures(session, EMAIL, other) == (0, 0)
+        assert await sign_ins.recent_failures(session, None, guesser._replace(browser=None)) == (2, 1)
+        await sign_ins.know_origin(session, EMAIL, guesser, 20)
+        assert await sign_ins.recent_failures(session, EMAIL, guesser) == (0, 0)
+        assert (await sign_ins.recent_failures(session, "bob@acme.test", guesser))[0] == 2

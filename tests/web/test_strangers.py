@@ -132,6 +132,20 @@ async def test_failures_are_limited_logged_and_kept(
     ]
 
 
+async def test_others_failures_do_not_keep_who_is_known_out(
+    world: World, at: From, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A browser that has signed in with the address may, however many have failed at the same client's address."""
+    monkeypatch.setattr(door, "FAILURES_OF_CLIENT", 1)
+    mine, other = at("192.0.2.1"), at("192.0.2.1")
+    assert await asked(mine) == 200
+    assert await guessed(mine, world.outbox.last_code()) == 303
+    assert await guessed(other, "123456") == 401
+    assert await guessed(other, "123456") == 429
+    assert await asked(mine) == 200
+    assert await guessed(mine, world.outbox.last_code()) == 303
+
+
 async def test_a_sign_in_is_kept(world: World, at: From) -> None:
     """Who has signed in, and who was refused a code, is on record with where from."""
     mine = at("192.0.2.1")

@@ -13,7 +13,8 @@ with known as (
 ),
 own as (
     select created_at from email_verification_codes
-    where email = %(email)s and browser is not distinct from %(browser)s::text and client is not distinct from %(client)s::text
+    where email = %(email)s and browser is not distinct from %(browser)s::text
+        and (%(browser)s::text is not null or client is not distinct from %(client)s::text)
         and not undelivered and created_at > owl_now() - interval '1 hour'
 ),
 strangers as (
