@@ -11,6 +11,10 @@ CHATTERBOXES = ("httpx", "httpcore", "hypercorn", "owlrunner.web.hypercorn", "qu
 """Libraries that tell every request at INFO: their lines would fill the logs of runs, too."""
 
 
+LONGEST = 20_000
+"""Characters of a message or a traceback."""
+
+
 class OneLine(logging.Formatter):
     """``2026-03-28T20:00:00.123Z INFO    owlrunner.server: message``; a traceback follows on indented lines."""
 
@@ -19,13 +23,20 @@ class OneLine(logging.Formatter):
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
         context: JobContext | None = getattr(record, "owlrunner_context", None) or current_context.get()
         run = f" [run {context.run_id}]" if context is not None else ""
-        message = clean(record.getMessage()).replace("\n", "\\n")
+        message = _cleaned(record.getMessage()).replace("\n", "\\n")
         lines = [f"{time}Z {record.levelname:<7} {record.name}:{run} {message}"]
         if record.exc_info:
-            lines += clean(self.formatException(record.exc_info)).splitlines()
+            lines += _cleaned(self.formatException(record.exc_info)).splitlines()
         if record.stack_info:
-            lines += clean(record.stack_info).splitlines()
+            lines += _cleaned(record.stack_info).splitlines()
         return "\n    ".join(lines)
+
+
+def _cleaned(text: str) -> str:
+    """Safe for a terminal, and not longer than anybody reads: to clean a million characters takes the event loop a second."""
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} … {len(text) - LONGEST:,} characters left out … {text[-LONGEST // 2 :]}"
+    return clean(text)
 
 
 def is_logging() -> bool:

@@ -11,7 +11,7 @@ from click import unstyle
 from rich.console import Console
 
 from owlrunner.cli.live_bar import LiveBar
-from owlrunner.cli.log_output import OneLine
+from owlrunner.cli.log_output import LONGEST, OneLine
 from owlrunner.cli.printing import clean, print_json, print_json_line
 from owlrunner.cli.run_text import duration, progress_of, run_detail, run_table, share, waiting_text
 from owlrunner.unseen_text import UNSEEN
@@ -131,3 +131,13 @@ def test_log_records_are_one_line_with_their_run() -> None:
     text = OneLine().format(record)
     assert text.endswith(f"Z WARNING owlrunner.run.x: [run {UUID(int=7)}] a\\nb\\x1b")
     assert "\n" not in text
+
+
+@pytest.mark.parametrize("length", [LONGEST, LONGEST + 1, 1_000_000])
+def test_a_log_line_has_an_end(length: int) -> None:
+    """Of a long message the beginning and the end are told, with how much is left out."""
+    message = "a" + "\x01" * (length - 2) + "z"
+    text = OneLine().format(logging.LogRecord("x", logging.INFO, "f", 1, message, None, None))
+    assert text.count("\\x01") <= LONGEST
+    assert text.endswith("z")
+    assert (f"{length - LONGEST:,} characters left out" in text) == (length > LONGEST)

@@ -89,6 +89,18 @@ async def test_what_is_not_there_is_not_left_out(db: Database, how: str) -> None
         assert (run.params, run.result, run.omitted) == (None, None, None)
 
 
+@pytest.mark.parametrize("how", LISTS)
+async def test_a_long_error_is_cut(db: Database, how: str) -> None:
+    """With a sign that it is; one that is as long as it may be is whole."""
+    for length, told in ((LONGEST_IN_LIST, "x" * LONGEST_IN_LIST), (LONGEST_IN_LIST + 1, "x" * LONGEST_IN_LIST + "…")):
+        async with db.session() as session:
+            await session.connection.execute("truncate teams cascade")
+            team, run_id = await failed_run(session)
+            await session.connection.execute("update job_runs set error = repeat('x', %s)", (length,))
+            (run,) = await LISTS[how](session, team, run_id)
+            assert run.error == told
+
+
 async def test_system_runs_are_listed_likewise(db: Database) -> None:
     """The owner's list of runs that belong to no team leaves out what is long, too."""
     async with db.session() as session:

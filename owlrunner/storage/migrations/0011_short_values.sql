@@ -7,6 +7,11 @@ create function owl_short(value jsonb, most int) returns jsonb language sql stab
     select case when most is null or pg_column_size(value) <= most and octet_length(value::text) <= most then value end
 $$;
 
+-- A text that is long, cut, and with a sign that it is.
+create function owl_cut(value text, most int) returns text language sql stable parallel safe as $$
+    select case when length(value) > most then left(value, most) || '…' else value end
+$$;
+
 -- What owl_short leaves out of a run, by name: the bytes that are stored. Null where that is nothing.
 create function owl_left_out(params jsonb, result jsonb, most int) returns jsonb language sql stable parallel safe as $$
     select nullif(

@@ -1,6 +1,6 @@
 -- The newest runs of everybody. In the order of the ids, which grow with time: an index on the time alone would cost every
 -- trigger something, for the sake of a list that only the owner asks for.
-select r.id, r.job_type, r.status, r.team_id, r.project_id, r.triggered_by, owl_short(r.params, %(most)s), r.progress, owl_short(r.result, %(most)s), r.error, r.notify,
+select r.id, r.job_type, r.status, r.team_id, r.project_id, r.triggered_by, owl_short(r.params, %(most)s), r.progress, owl_short(r.result, %(most)s), owl_cut(r.error, %(most)s), r.notify,
     r.started_at, r.completed_at, r.created_at, r.run_at, r.priority, r.attempt, r.max_attempts, r.server_id, r.cancel_requested_at, r.cancelled_by,
     owl_left_out(r.params, r.result, %(most)s),
     r.schedule, r.fire_time, r.restarts, t.slug, p.slug, s.name

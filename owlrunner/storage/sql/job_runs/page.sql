@@ -1,6 +1,6 @@
 -- One page of a team's runs, newest first. The cursor names the last row of the page before by time (to the microsecond)
 -- and id, so that rows of the same instant are neither lost nor repeated.
-select id, job_type, status, team_id, project_id, triggered_by, owl_short(params, %(most)s), progress, owl_short(result, %(most)s), error, notify,
+select id, job_type, status, team_id, project_id, triggered_by, owl_short(params, %(most)s), progress, owl_short(result, %(most)s), owl_cut(error, %(most)s), notify,
     started_at, completed_at, created_at, run_at, priority, attempt, max_attempts, server_id, cancel_requested_at, cancelled_by,
     owl_left_out(params, result, %(most)s)
 from job_runs
