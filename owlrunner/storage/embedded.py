@@ -169,7 +169,11 @@ class Cluster:
         account = pwd.getpwnam(self.account)
         if self.root.stat().st_uid != account.pw_uid:
             # It is given to the account, and what belongs to somebody else must not be.
-            if any(path.name not in _OURS for path in self.root.iterdir()):
+            inside = [self.root, *self.root.iterdir()]
+            ours = {os.geteuid(), account.pw_uid}
+            if any(path.stat().st_uid not in ours for path in inside) or any(
+                path.name not in _OURS for path in inside[1:]
+            ):
                 raise ConfigError(
                     f"database.data_dir: {self.root} is not empty and does not belong to {self.account}, as which PostgreSQL "
                     "runs when we are root; name a folder of its own"
@@ -241,7 +245,7 @@ def _quoted(path: str) -> str:
 @contextlib.contextmanager
 def _open_lock(path: Path) -> Iterator[int]:
     """The lock file's descriptor; closing it gives the lock back. Not inherited by the server that we start, nor by any child."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         with closed_in_children(descriptor):
             yield descriptor

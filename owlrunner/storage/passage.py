@@ -14,6 +14,9 @@ _ATTRIBUTE = "system.posix_acl_access"
 _VERSION = struct.pack("<I", 2)
 _ENTRY = struct.Struct("<HHI")
 _OWNER, _USER, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x10, 0x20
+_NAMED_GROUP = 0x08
+_LIMITED = (_USER, _GROUP, _NAMED_GROUP)
+"""What the mask limits."""
 _NOBODY = 0xFFFFFFFF
 _PASS = 1
 
@@ -49,10 +52,11 @@ def let_pass(folder: Path, uid: int) -> None:
 
 
 def _with_passage(acl: _Acl, uid: int) -> _Acl:
-    """The list with one more passage. The mask limits everybody but the owner and others, so it has to name what they may."""
-    acl = acl | {(_USER, uid): acl.get((_USER, uid), 0) | _PASS}
+    """The list with one more passage. What the mask has taken from others stays taken, though it lets pass from now on."""
     mask = acl.get((_MASK, _NOBODY), acl[_GROUP, _NOBODY])
-    return acl | {(_MASK, _NOBODY): mask | _PASS}
+    limited = {key: allowed & mask if key[0] in _LIMITED else allowed for key, allowed in acl.items()}
+    own = {(_USER, uid): limited.get((_USER, uid), 0) | _PASS}
+    return limited | own | {(_MASK, _NOBODY): mask | _PASS}
 
 
 def _read(folder: Path, mode: int) -> _Acl:

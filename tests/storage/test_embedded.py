@@ -204,6 +204,10 @@ def test_nothing_of_others_is_given_away(postgres_folder: Path) -> None:
         with pytest.raises(ConfigError, match=r"theirs|link is not empty and does not belong to"):
             prepare_cluster(postgres_folder / name)
     assert (postgres_folder / "theirs").stat().st_uid == 0
+    (postgres_folder / "alices" / "pgdata").mkdir(parents=True)
+    os.chown(postgres_folder / "alices", 12345, 12345)
+    with pytest.raises(ConfigError, match="does not belong to"):
+        prepare_cluster(postgres_folder / "alices")
     (postgres_folder / "ours").mkdir()
     (postgres_folder / "ours" / "demo.lock").touch()
     cluster = prepare_cluster(postgres_folder / "ours")

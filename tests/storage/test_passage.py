@@ -82,6 +82,15 @@ def test_a_folder_that_was_closed_again_is_opened_again(folder: Path) -> None:
     assert reads(folder, NOBODY)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_what_was_taken_from_others_stays_taken(folder: Path) -> None:
+    """Whoever the list named before the folder was closed does not get in with the one that is let in now."""
+    let_pass(folder, DAEMON)
+    folder.chmod(0o700)
+    let_pass(folder, NOBODY)
+    assert (reads(folder, NOBODY), reads(folder, DAEMON)) == (True, False)
+
+
 def test_without_lists_everybody_passes(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
