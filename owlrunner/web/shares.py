@@ -17,8 +17,8 @@ from owlrunner.errors import ServerBusy, TooManyRequests
 
 PATIENCE = 5.0
 """Seconds that a request waits for a share."""
-MOST_WAITING = 100
-"""Requests of one party that wait."""
+MOST_WAITING = 1000
+"""Requests of one party that wait. More than a server has connections by default: a burst of triggers is answered one by one."""
 RETRY_AFTER = 1
 
 

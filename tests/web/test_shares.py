@@ -14,7 +14,7 @@ from owlrunner.config import Config, DatabaseConfig
 from owlrunner.errors import ServerBusy, TooManyRequests
 from owlrunner.jobs import Jobs
 from owlrunner.web.app import build_app
-from owlrunner.web.shares import MOST_WAITING, PATIENCE, Shares, party_of
+from owlrunner.web.shares import PATIENCE, Shares, party_of
 from tests.web.listening import address, served
 from tests.web.web_world import CATALOG, World, asgi_client
 
@@ -135,13 +135,14 @@ async def test_who_leaves_takes_no_share(nursery: trio.Nursery) -> None:
                 pass
 
 
-async def test_a_queue_has_an_end(nursery: trio.Nursery) -> None:
+async def test_a_queue_has_an_end(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
     """A party of which many requests wait gets an answer for one more at once."""
+    monkeypatch.setattr("owlrunner.web.shares.MOST_WAITING", 10)
     shares = Shares(1, 1)
     async with AsyncExitStack() as held:
         await held.enter_async_context(shares.of(A))
         crowd = Crowd(shares, nursery)
-        await crowd.ask(*[A] * MOST_WAITING)
+        await crowd.ask(*[A] * 10)
         with pytest.raises(TooManyRequests, match="Too many requests at once"):
             await held.enter_async_context(shares.of(A))
         nursery.cancel_scope.cancel()
