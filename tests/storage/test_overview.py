@@ -179,10 +179,12 @@ async def test_the_owners_lists(db: Database, of_teams: bool) -> None:
     async with db.session() as session, session.transaction():
         acme = await put_team(session, "acme")
         server_id = await put_server(session, name="north")
-        old = await put_aged(session, C, 3601, job_type="b")
-        edge = await put_aged(session, C, 3600, server_id=server_id, attempt=1)
-        theirs = await put_aged(session, F, 20, **acme)
-        newest = await put_aged(session, P, 10)
+        # By ids of our own: of those that are made within a millisecond the order is chance before PostgreSQL 18.
+        ids = [UUID(int=number) for number in range(1, 5)]
+        old = await put_aged(session, C, 3601, job_type="b", id=ids[0])
+        edge = await put_aged(session, C, 3600, server_id=server_id, attempt=1, id=ids[1])
+        theirs = await put_aged(session, F, 20, **acme, id=ids[2])
+        newest = await put_aged(session, P, 10, id=ids[3])
 
         async def listed(limit: int = 9, **filters: Any) -> list[UUID]:
             found = await overview.list_runs(session, Filters(**filters), limit, of_teams=of_teams)
