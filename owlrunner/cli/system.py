@@ -44,6 +44,9 @@ Json = dict[str, Any]
 
 OPERATOR = OperatorActor()
 
+since_option = click.option(
+    "--since", type=Since(), help="An ISO 8601 time, or a span before now such as 30m, 12h, 7d."
+)
 limit_option = click.option(
     "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many to show at most."
 )
@@ -62,7 +65,7 @@ system.add_command(trigger)
 @system.command()
 @click.option("--type", "job_type", help="Runs of this job type alone.")
 @click.option("--status", type=click.Choice([status.value for status in RunStatus]))
-@click.option("--since", type=Since(), help="An ISO 8601 time, or a span before now such as 30m, 12h, 7d.")
+@since_option
 @click.option("--all", "of_teams", is_flag=True, help="Teams' runs, too.")
 @limit_option
 @watch_option
@@ -134,7 +137,7 @@ def cancel(shared: Shared, run_id: UUID) -> None:
 
 @system.command()
 @click.option("--team", help="What was done in this team alone: its id or slug.")
-@click.option("--since", type=Since(), help="An ISO 8601 time, or a span before now such as 30m, 12h, 7d.")
+@since_option
 @limit_option
 @config_option
 @format_option
@@ -181,7 +184,7 @@ def schedules(shared: Shared, ctx: click.Context, *, watch: bool) -> None:
 @system.command()
 @click.option("--schedule", help="Of this schedule alone.")
 @click.option("--outcome", type=click.Choice([outcome.value for outcome in FireOutcome]))
-@click.option("--since", type=Since(), help="An ISO 8601 time, or a span before now such as 30m, 12h, 7d.")
+@since_option
 @limit_option
 @watch_option
 @config_option

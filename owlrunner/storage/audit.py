@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from owlrunner.storage.job_runs import Cursor, Speaks
+from owlrunner.storage.job_runs import Cursor, Speaks, moment
 
 
 class AuditFilters(NamedTuple):
@@ -54,7 +54,8 @@ async def page(
     """Up to ``limit`` entries about a team, or about everything, newest first, after the cursor."""
     params = {
         **filters._asdict(),
-        **_times(filters.since, filters.until),
+        **moment("since", filters.since),
+        **moment("until", filters.until),
         "team_id": team_id,
         "before": before.created_at if before else None,
         "before_id": before.id if before else None,
@@ -65,19 +66,10 @@ async def page(
 
 async def security_events(db: Speaks, since: datetime | timedelta | None, limit: int) -> list[SecurityEvent]:
     """The latest ``limit`` events about sign-ins, newest first."""
-    params = {**_times(since, None), "limit": limit}
+    params = {**moment("since", since), "limit": limit}
     return [SecurityEvent._make(row) for row in await db.rows("audit/security_events", params)]
 
 
 async def forget_events(db: Speaks, days: int) -> None:
     """Forget events about sign-ins that are older."""
     await db.rows("audit/forget_events", {"days": days})
-
-
-def _times(since: datetime | timedelta | None, until: datetime | timedelta | None) -> dict[str, Any]:
-    return {
-        "since": since if isinstance(since, datetime) else None,
-        "since_ago": since if isinstance(since, timedelta) else None,
-        "until": until if isinstance(until, datetime) else None,
-        "until_ago": until if isinstance(until, timedelta) else None,
-    }

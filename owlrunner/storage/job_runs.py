@@ -215,10 +215,16 @@ def filtering(team_id: UUID, filters: Filters) -> dict[str, Any]:
         "job_type": filters.job_type,
         "status": filters.status,
         "project_id": filters.project_id,
-        "since": filters.since if isinstance(filters.since, datetime) else None,
-        "since_ago": filters.since if isinstance(filters.since, timedelta) else None,
-        "until": filters.until if isinstance(filters.until, datetime) else None,
-        "until_ago": filters.until if isinstance(filters.until, timedelta) else None,
+        **moment("since", filters.since),
+        **moment("until", filters.until),
+    }
+
+
+def moment(name: str, at: datetime | timedelta | None) -> dict[str, Any]:
+    """A bound in time as the statements name it: an instant by ``name``, a span before now by the same and ``_ago``."""
+    return {
+        name: at if isinstance(at, datetime) else None,
+        f"{name}_ago": at if isinstance(at, timedelta) else None,
     }
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import attrs
 
 from owlrunner.job_run import JobRun, RunStatus
-from owlrunner.storage.job_runs import LONGEST_IN_LIST, Filters, Speaks, filtering, run_of_row
+from owlrunner.storage.job_runs import LONGEST_IN_LIST, Filters, Speaks, filtering, moment, run_of_row
 
 _RUN_COLUMNS = len(attrs.fields(JobRun))
 
@@ -147,8 +147,7 @@ async def list_runs(db: Speaks, filters: Filters, limit: int, *, of_teams: bool)
     params = {
         "job_type": filters.job_type,
         "status": filters.status,
-        "since": filters.since if isinstance(filters.since, datetime) else None,
-        "since_ago": filters.since if isinstance(filters.since, timedelta) else None,
+        **moment("since", filters.since),
         "limit": limit,
         "most": LONGEST_IN_LIST,
     }
@@ -174,13 +173,7 @@ async def list_fires(
     db: Speaks, schedule: str | None, outcome: str | None, since: datetime | timedelta | None, limit: int
 ) -> list[DecidedFire]:
     """Up to ``limit`` decided fire times, newest first: of one schedule or all, with one outcome or any."""
-    params = {
-        "schedule": schedule,
-        "outcome": outcome,
-        "since": since if isinstance(since, datetime) else None,
-        "since_ago": since if isinstance(since, timedelta) else None,
-        "limit": limit,
-    }
+    params = {"schedule": schedule, "outcome": outcome, **moment("since", since), "limit": limit}
     rows = await db.rows("schedules/fires", params)
     return [DecidedFire(name, LastFire._make(fire), decided_at) for name, *fire, decided_at in rows]
 
