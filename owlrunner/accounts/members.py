@@ -34,12 +34,15 @@ class Members:
             return await leave(session, team_id, user_id, heir, actor)
 
 
-async def leave(session: Session, team_id: UUID, user_id: UUID, heir: UUID | None, by: Actor) -> list[str]:
+async def leave(
+    session: Session, team_id: UUID, user_id: UUID, heir: UUID | None, by: Actor, *, may_be_alone: bool = False
+) -> list[str]:
     """Take somebody out of a team, and return the names of the keys that they had made for it.
 
     The keys end, or go to ``heir``, a member of the team who is told from now on what they start.
 
-    Raises NotFound for somebody who is no member, InvalidRequest for the team's only owner, and for an heir who is no member.
+    Raises NotFound for somebody who is no member, InvalidRequest for the team's only owner (unless they ``may_be_alone``
+    and are the only member), and for an heir who is no member.
     """
     await accounts.lock_team(session, team_id)
     members = {member.user_id: member for member in await accounts.members(session, team_id)}
@@ -47,6 +50,7 @@ async def leave(session: Session, team_id: UUID, user_id: UUID, heir: UUID | Non
         raise NotFound("user: no member of the team")
     if heir is not None and (heir not in members or heir == user_id):
         raise InvalidRequest("keys_to: expected another member of the team")
-    if [one.user_id for one in members.values() if one.role is Role.OWNER] == [user_id]:
+    is_only_owner = [one.user_id for one in members.values() if one.role is Role.OWNER] == [user_id]
+    if is_only_owner and not (may_be_alone and len(members) == 1):
         raise InvalidRequest(f"{members[user_id].email} is the only owner of the team: make somebody else one first")
     return await accounts.remove_member(session, team_id, user_id, heir, by) or []

@@ -63,16 +63,12 @@ class Offboarding:
         """
         user = await self._there.user(email)
         to = await self._there.user(heir) if heir is not None else None
+        heirs_teams = {team.id for team, _ in to.memberships} if to is not None else set()
         keys: list[str] = []
         async with self.db.session() as session, session.transaction():
             for team, _ in user.memberships:
-                await accounts.lock_team(session, team.id)
-                others = {one.user_id for one in await accounts.members(session, team.id)} - {user.id}
-                if others:
-                    of_team = to.id if to is not None and to.id in others else None
-                    keys += await leave(session, team.id, user.id, of_team, OPERATOR)
-                else:
-                    keys += await accounts.remove_member(session, team.id, user.id, None, OPERATOR) or []
+                of_team = to.id if to is not None and to.id != user.id and team.id in heirs_teams else None
+                keys += await leave(session, team.id, user.id, of_team, OPERATOR, may_be_alone=True)
             await accounts.delete_user(session, user.id)
         return Deleted(user.email, [team.slug for team, _ in user.memberships], keys)
 
