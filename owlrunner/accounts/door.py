@@ -103,7 +103,7 @@ class Accounts:
             logger.warning(
                 "no login code for %s, asked for from %s: limit %s",
                 address,
-                origin.client or "an unknown client",
+                origin,
                 new.limit,
             )
             await self._note("code_refused", address, origin)
@@ -211,7 +211,7 @@ class Accounts:
         try:
             return await self._guessed(address, hashed(code.strip()), origin, then)
         except Unauthenticated:
-            logger.warning("a sign-in as %s from %s failed", address, origin.client or "an unknown client")
+            logger.warning("a sign-in as %s from %s failed", address, origin)
             await self._note("sign_in_failed", address, origin)
             raise
 

@@ -33,6 +33,9 @@ class Origin:
     """What only the browser has that asks; None for a program."""
     user_agent: str = ""
 
+    def __str__(self) -> str:
+        return self.client or "an unknown client"
+
     def mark(self, caller: Caller) -> Caller:
         """Let a caller's acts tell from where they come."""
         _, client, user_agent = self.place

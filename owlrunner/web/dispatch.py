@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import attrs
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
-from owlrunner.accounts import Caller
+from owlrunner.accounts import Caller, Origin
 from owlrunner.actor import UserActor, require_permissions
 from owlrunner.errors import InvalidRequest, PermissionDenied, Unauthenticated
 from owlrunner.web.api import Api
@@ -122,7 +122,8 @@ class Dispatcher:
         # Also where no body is wanted: the next request on the connection begins behind it.
         raw_body = await read_body(scope, receive, MAX_STRANGERS_BODY if route.auth is Auth.NONE else MAX_BODY)
         body = _body(route, scope, raw_body) if route.method != "GET" else None
-        origin = origin_of(scope, self._api.site.proxies)
+        # Who only reads leaves nothing on record.
+        origin = origin_of(scope, self._api.site.proxies) if route.method != "GET" else Origin()
         if caller is not None and route.method != "GET":
             caller = origin.mark(caller)
         request = Request(
