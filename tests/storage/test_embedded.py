@@ -3,10 +3,8 @@
 import importlib.util
 import os
 import pwd
-import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -172,26 +170,6 @@ def test_why_it_does_not_start_is_told(postgres_folder: Path) -> None:
         settings.write("no_such_setting = 1\n")
     with pytest.raises(DatabaseUnavailable, match=r"(?s)did not start in .*unrecognized configuration parameter"):
         cluster.ensure_running()
-
-
-@pytest.fixture
-def scripted(postgres_folder: Path) -> Callable[[str], Cluster]:
-    """A cluster whose programs are this shell script."""
-
-    def make(script: str, account: str | None = None) -> Cluster:
-        binaries = postgres_folder / "bin"
-        binaries.mkdir()
-        for name in ("initdb", "pg_ctl"):
-            (binaries / name).write_text(f"#!/bin/sh\n{script}\n")
-            (binaries / name).chmod(0o755)
-        return Cluster(postgres_folder, postgres_folder / "pgdata", binaries, account)
-
-    return make
-
-
-def python(code: str) -> str:
-    """A shell script that is this code of Python's."""
-    return f"exec {shlex.join([sys.executable, '-c', code])}"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a folder away")
