@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from owlrunner.context import JobContext
 from owlrunner.errors import OwlRunnerError, Undeliverable
 from owlrunner.hookspecs import Migrations, Settings, hookimpl
-from owlrunner.job_run import Progress
+from owlrunner.job_run import JobRun, Progress
 from owlrunner.job_type import AnyJobType, JobType, Scope, job_type
+from owlrunner.missed_fires import MissedFires
 from owlrunner.notification import MailSender, Notification, Notifier
 from owlrunner.proxies import proxy_for
 from owlrunner.retry import Retry
@@ -18,9 +19,11 @@ __all__ = [
     "AnyJobType",
     "Connection",
     "JobContext",
+    "JobRun",
     "JobType",
     "MailSender",
     "Migrations",
+    "MissedFires",
     "Notification",
     "Notifier",
     "OwlRunnerError",

@@ -151,6 +151,8 @@ class NotificationsConfig:
     """Who is told how system jobs ended; usually given as SYSTEM_JOBS_ALERT_EMAIL. Empty: nobody."""
     alerts: Literal["all", "failures", "changes"] = "all"
     """Of which ends of system jobs: all of them, those that failed, or the first failure and the recovery from it."""
+    missed_after: float = attrs.field(default=300.0, validator=above_zero)
+    """How old a fire time that was missed must be for the owner to be told: a short restart is no news."""
     notifiers: list[str] | None = None
     """Through which of the plugins' notifiers. Unset: through all."""
     send_timeout: float = attrs.field(default=60.0, validator=above_zero)

@@ -5,6 +5,7 @@ Pure values: when a schedule was last decided, and what time it is, are told by 
 
 import enum
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -13,6 +14,8 @@ import attrs
 
 from owlrunner.cron import Cron
 
+MOST_BEYOND_WINDOW = 1000
+"""How many fire times beyond the missed window are put on record after one outage: a year without a server has many minutes."""
 ON_TIME = timedelta(seconds=60)
 """A fire time that is older than this was missed, unless servers have been looking all the while and could not decide."""
 
@@ -42,7 +45,7 @@ class Schedule:
     missed: MissedPolicy = "latest"
     """What happens to fire times at which no server ran: none is made up for, the latest, or all of them, one after another."""
     missed_window: timedelta = timedelta(days=1)
-    """How far back fire times are looked at."""
+    """How far back fire times are made up for; those before were missed."""
     overlap: OverlapPolicy = "skip"
     """What happens to a fire time at which the previous run is still active: nothing, or one run when that has ended."""
     jitter: float = 0.0
@@ -64,19 +67,23 @@ class DueFire:
 def due_fires(
     schedule: Schedule, decided_until: datetime, now: datetime, watched_since: datetime | None = None
 ) -> Sequence[DueFire]:
-    """The fire times after ``decided_until``, up to now and within the missed window, in order, each with the decision.
+    """The fire times after ``decided_until``, up to now, in order, each with the decision.
 
     Servers have been looking without a gap from ``watched_since`` on: what came since then was not missed, however late it is
     decided. A fire time that was not missed always runs. Of those that were: with ``all`` each runs; with ``latest`` the last
-    one does, unless one that was not missed runs anyway; with ``skip`` none.
+    one does, unless one that was not missed runs anyway; with ``skip`` none. Of those beyond the missed window none does, and the
+    first MOST_BEYOND_WINDOW are returned.
     """
-    times = list(schedule.cron.between(max(decided_until, now - schedule.missed_window), now))
+    window = max(decided_until, now - schedule.missed_window)
+    beyond = itertools.islice(schedule.cron.between(decided_until, window), MOST_BEYOND_WINDOW)
+    lapsed = [DueFire(time, runs=False, late=True) for time in beyond]
+    times = list(schedule.cron.between(window, now))
     if not times:
-        return ()
+        return lapsed
     watched = watched_since if watched_since is not None else now
     is_late = [now - time > ON_TIME and time < watched for time in times]
     catches_up = schedule.missed == "latest" and all(is_late)
-    return [
+    return lapsed + [
         DueFire(time, runs=not late or schedule.missed == "all" or (catches_up and time == times[-1]), late=late)
         for time, late in zip(times, is_late, strict=True)
     ]

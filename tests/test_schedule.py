@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from owlrunner.cron import Cron
-from owlrunner.schedule import ON_TIME, MissedPolicy, Schedule, due_fires
+from owlrunner.schedule import MOST_BEYOND_WINDOW, ON_TIME, MissedPolicy, Schedule, due_fires
 from owlrunner.storage.schedules import params_json
 
 NOON = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
@@ -54,9 +54,28 @@ def test_a_fire_time_is_on_time_for_a_minute(late_by: timedelta, is_late: bool) 
 
 
 def test_the_window_limits_the_catching_up() -> None:
-    """Two weeks without a server do not make two weeks of fires: only the window is looked at."""
+    """Two weeks without a server do not make two weeks of runs: those before the window are missed, and on record as that."""
     schedule = Schedule("hourly", "work", Cron.parse("0 * * * *"), missed="all", missed_window=timedelta(hours=6))
-    assert len(due_fires(schedule, NOON - timedelta(days=14), NOON)) == 6
+    due = due_fires(schedule, NOON - timedelta(days=14), NOON)
+    assert [one.time for one in due] == [NOON - timedelta(hours=hours) for hours in reversed(range(14 * 24))]
+    assert [one.runs for one in due] == [False] * (14 * 24 - 6) + [True] * 6
+    assert all(one.late for one in due[:-1])
+
+
+def test_a_window_without_a_fire_time_leaves_those_before_it_missed() -> None:
+    """A weekly fire that nobody was there for two days ago is on record as missed, however short the window."""
+    weekly = Schedule("weekly", "work", Cron.parse("0 12 * * 4"))
+    (due,) = due_fires(weekly, NOON - timedelta(days=7), NOON)
+    assert (due.time, due.runs, due.late) == (NOON - timedelta(days=2), False, True)
+
+
+def test_a_long_outage_is_put_on_record_within_a_bound() -> None:
+    """Of a year of minutes before the window the first thousand are on record, and all of those within it."""
+    minutely = Schedule("minutely", "work", Cron.parse("* * * * *"), missed_window=timedelta(minutes=10))
+    start = NOON - timedelta(days=365)
+    due = due_fires(minutely, start, NOON)
+    assert len(due) == MOST_BEYOND_WINDOW + 10
+    assert due[MOST_BEYOND_WINDOW - 1].time == start + timedelta(minutes=MOST_BEYOND_WINDOW)
 
 
 @pytest.mark.parametrize("missed", ["skip", "latest"])

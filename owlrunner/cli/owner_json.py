@@ -102,4 +102,4 @@ def server_json(view: ServerView) -> Json:
 def notification_json(one: StoredNotification) -> Json:
     """One notification."""
     times = {key: maybe_instant(value) for key, value in one._asdict().items() if isinstance(value, datetime)}
-    return {**one._asdict(), **times, "id": str(one.id), "run_id": str(one.run_id)}
+    return {**one._asdict(), **times, "id": str(one.id), "run_id": str(one.run_id) if one.run_id else None}

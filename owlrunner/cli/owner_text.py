@@ -157,12 +157,12 @@ def servers_table(servers: Sequence[Json]) -> str:
 
 def notifications_table(notifications: Sequence[Json]) -> str:
     """A line for each notification."""
-    heads = ("Run", "Status", "Type", "Notifier", "Recipient", "Tries", "Next Try", "Created", "ID", "Last Error")
+    heads = ("Run", "Status", "About", "Notifier", "Recipient", "Tries", "Next Try", "Created", "ID", "Last Error")
     rows = [
         (
-            one["run_id"],
+            one["run_id"] or MISSING,
             one["status"],
-            one_line(one["job_type"]),
+            one_line(_about(one)),
             one_line(one["notifier"]),
             one_line(one["recipient"]),
             str(one["attempt"]),
@@ -174,6 +174,11 @@ def notifications_table(notifications: Sequence[Json]) -> str:
         for one in notifications
     ]
     return table(heads, rows, {"Status": SENDING_COLOURS})
+
+
+def _about(one: Json) -> str:
+    """The job type, or the schedules that have missed fire times."""
+    return str(one["job_type"]) if one["run_id"] else f"missed: {', '.join(one['schedules'])}"
 
 
 def _sending(one: Json) -> str:

@@ -245,7 +245,7 @@ def servers(shared: Shared, ctx: click.Context, *, limit: int, watch: bool) -> N
 @click.pass_context
 @pass_shared
 def notifications(shared: Shared, ctx: click.Context, *, status: str | None, limit: int, watch: bool) -> None:
-    """List who was told of which runs' ends, and what is still to be sent, newest first."""
+    """List the notifications, about runs and about missed fire times, sent and still to be sent, newest first."""
 
     async def look(owner: Owner) -> Json:
         found, has_more = await owner.notifications(status, limit)

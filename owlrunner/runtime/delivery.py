@@ -14,6 +14,7 @@ import trio
 
 from owlrunner.config import NotificationsConfig
 from owlrunner.errors import DatabaseTrouble, Undeliverable
+from owlrunner.job_run import JobRun
 from owlrunner.job_type import AnyJobType
 from owlrunner.notification import Notification, Notifier
 from owlrunner.raised_errors import describe, is_a, without
@@ -46,20 +47,28 @@ class Deliverer:
     def compose(self, claimed: ClaimedNotification) -> Notification:
         """What is handed to the notifier."""
         run = claimed.run
-        job_type = self.job_types.get(run.job_type)
         return Notification(
             id=claimed.id,
             recipient=claimed.recipient,
             run=run,
-            # Another server's plugin may have run it.
-            label=job_type.label if job_type is not None else run.job_type.replace("_", " ").title(),
+            label=self._label(run.job_type) if run is not None else "",
             attempt=claimed.attempt,
+            created_at=claimed.created_at,
+            missed_fires=claimed.missed_fires,
             project=claimed.project,
             team=claimed.team,
             stranded=claimed.stranded,
             # System runs have no page: only the owner may see them.
-            link=f"{self.public_url.rstrip('/')}/dashboard/jobs/{run.id}" if self.public_url and run.team_id else None,
+            link=self._link(run) if run is not None else None,
         )
+
+    def _label(self, name: str) -> str:
+        job_type = self.job_types.get(name)
+        # Another server's plugin may have run it.
+        return job_type.label if job_type is not None else name.replace("_", " ").title()
+
+    def _link(self, run: JobRun) -> str | None:
+        return f"{self.public_url.rstrip('/')}/dashboard/jobs/{run.id}" if self.public_url and run.team_id else None
 
 
 class Delivery:
@@ -197,7 +206,8 @@ class Delivery:
 
 def _tell(claimed: ClaimedNotification, status: str | None, why: str | None) -> None:
     """Say it in the log: what is given up is nothing that anybody would notice otherwise."""
-    what = f"notification {claimed.id} about run {claimed.run.id} to {claimed.recipient} by {claimed.notifier}"
+    about = f"run {claimed.run.id}" if claimed.run is not None else "missed fire times"
+    what = f"notification {claimed.id} about {about} to {claimed.recipient} by {claimed.notifier}"
     match status:
         case "sent":
             logger.info("%s: sent", what)

@@ -6,16 +6,16 @@ decided again, so that a commit whose answer never came is repeated without harm
 
 import contextlib
 import logging
-from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import attrs
 
 from owlrunner.actor import ScheduleActor
 from owlrunner.job_type import AnyJobType
-from owlrunner.schedule import DueFire, FireOutcome, Schedule, due_fires, start_delay
-from owlrunner.storage import new_runs, schedules
+from owlrunner.missed_fires import MissedFires
+from owlrunner.schedule import MOST_BEYOND_WINDOW, DueFire, FireOutcome, Schedule, due_fires, start_delay
+from owlrunner.storage import new_runs, notifications, schedules
 from owlrunner.storage.new_runs import NewRun
 from owlrunner.storage.postgres import Session
 from owlrunner.storage.schedules import Fire, Locked
@@ -48,9 +48,11 @@ async def start_queued(session: Session, deployed: Deployed) -> bool:
         locked = await schedules.lock(session, schedule.name, deployed.fingerprint)
         if locked is None:
             return False
+        lapsed: dict[datetime, str] = {}
         for time, queued_at in await schedules.queued(session, schedule.name):
             if _has_lapsed(schedule, time, queued_at, locked):
                 await schedules.settle_queued(session, Fire(schedule.name, time, FireOutcome.MISSED, NOBODY))
+                lapsed[time] = NOBODY
                 continue
             created, run_id = await _trigger(session, deployed, time)
             if not created:
@@ -58,6 +60,7 @@ async def start_queued(session: Session, deployed: Deployed) -> bool:
                 break
             await schedules.settle_queued(session, Fire(schedule.name, time, FireOutcome.RAN, run_id=run_id))
             logger.info("schedule %s: the fire for %s has waited, and runs now", schedule.name, time.isoformat())
+        await _alert(session, deployed, lapsed, set())
     return True
 
 
@@ -77,8 +80,14 @@ async def decide_due(session: Session, deployed: Deployed) -> bool:
             return False
         # What was due is asked anew: between the look and the lock another server may have decided it.
         due = due_fires(schedule, locked.decided_until, locked.now, locked.watched_since)
-        for missed in await _missed(session, deployed, due):
-            await schedules.record(session, missed)
+        reasons = await _why_missed(session, deployed, [one.time for one in due if one.late])
+        missed: dict[datetime, str] = {}
+        for one in due:
+            if not one.runs:
+                fire = Fire(schedule.name, one.time, FireOutcome.MISSED, reasons[one.time])
+                if await schedules.record(session, fire):
+                    missed[one.time] = reasons[one.time]
+        made_up_for: set[datetime] = set()
         queue = _Queue(locked.has_queued, locked.has_queued_on_time, locked.waits_for)
         for one in due:
             if not one.runs:
@@ -89,11 +98,41 @@ async def decide_due(session: Session, deployed: Deployed) -> bool:
                     if not await schedules.record(session, fire):
                         # The database's clock was set back. The run that has just been triggered is undone with the savepoint.
                         raise _OnRecordAlready
+                if one.late and fire.outcome is not FireOutcome.SKIPPED:
+                    missed[one.time] = reasons[one.time]
+                    made_up_for.add(one.time)
                 if fire.outcome is FireOutcome.QUEUED:
                     queue = _Queue(True, queue.on_time or not one.late, fire.active_run_id)
                 logger.info("schedule %s fired for %s: %s", schedule.name, one.time.isoformat(), fire.outcome)
         await schedules.decided(session, schedule.name, locked.now)
+        beyond = sum(one.time <= locked.now - schedule.missed_window for one in due)
+        await _alert(session, deployed, missed, made_up_for, at_least=beyond >= MOST_BEYOND_WINDOW)
     return True
+
+
+async def _alert(
+    session: Session,
+    deployed: Deployed,
+    missed: dict[datetime, str],
+    made_up_for: set[datetime],
+    *,
+    at_least: bool = False,
+) -> None:
+    """Have the owner told, in the same transaction, of fire times that were missed, each with its reason."""
+    if not missed:
+        return
+    told = MissedFires(
+        schedule=deployed.schedule.name,
+        job_type=deployed.job_type.name,
+        missed=len(missed) - len(made_up_for),
+        late=len(made_up_for),
+        first=min(missed).astimezone(UTC),
+        last=max(missed).astimezone(UTC),
+        reasons=tuple(sorted(set(missed.values()))),
+        at_least=at_least,
+    )
+    logger.warning("schedule %s (%s): %s", told.schedule, told.job_type, told)
+    await notifications.add_missed(session, told)
 
 
 @attrs.frozen
@@ -122,18 +161,15 @@ async def _fire(session: Session, deployed: Deployed, due: DueFire, queue: _Queu
     return Fire(schedule.name, due.time, outcome, reason, active_run_id=active)
 
 
-async def _missed(session: Session, deployed: Deployed, due: Sequence[DueFire]) -> list[Fire]:
-    """Those of the due fires that lead to nothing, each with the reason that the servers on record give."""
-    name, job_type = deployed.schedule.name, deployed.job_type.name
-    times = [one.time for one in due if not one.runs]
+async def _why_missed(session: Session, deployed: Deployed, times: list[datetime]) -> dict[datetime, str]:
+    """Why nobody decided these fire times when they came, by the servers on record."""
     if not times:
-        return []
-    servers = await schedules.why_missed(session, job_type, times)
-    reasons = {
+        return {}
+    job_type = deployed.job_type.name
+    return {
         time: GONE if was_able else UNABLE.format(job_type=job_type) if was_alive else NOBODY
-        for time, (was_alive, was_able) in servers.items()
+        for time, (was_alive, was_able) in (await schedules.why_missed(session, job_type, times)).items()
     }
-    return [Fire(name, time, FireOutcome.MISSED, reasons[time]) for time in times]
 
 
 async def _trigger(session: Session, deployed: Deployed, time: datetime) -> tuple[bool, UUID]:

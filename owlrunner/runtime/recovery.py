@@ -18,7 +18,7 @@ from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Bell
 
 EVENTS_KEPT = 400
-"""Days for which events about sign-ins are kept."""
+"""Days for which events about sign-ins, and alerts about schedules, are kept."""
 AT_ONCE = 500
 """How many runs one statement ends."""
 SHOWN_IDS = 3
@@ -39,6 +39,7 @@ async def recover_at_start(db: Database, server_id: UUID, fail_waiting_after: fl
             _tell([], ended)
         await servers.forget_old(session)
         await audit.forget_events(session, EVENTS_KEPT)
+        await notifications.forget_alerts(session, EVENTS_KEPT)
 
 
 async def keep_recovering(

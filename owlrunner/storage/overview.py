@@ -77,8 +77,9 @@ class StoredNotification(NamedTuple):
     """A notification as it stands in the outbox. ``due_at`` is when it is tried next, None where that is never."""
 
     id: UUID
-    run_id: UUID
-    job_type: str
+    run_id: UUID | None
+    """None where it is about schedules."""
+    job_type: str | None
     notifier: str
     recipient: str
     status: str
@@ -87,6 +88,10 @@ class StoredNotification(NamedTuple):
     last_error: str | None
     created_at: datetime
     settled_at: datetime | None
+    subject: str
+    """``ended``, ``stranded`` (no living server can execute the run) or ``missed`` (fire times of schedules)."""
+    schedules: list[str]
+    """Those that have missed fire times."""
 
 
 class Activity(NamedTuple):

@@ -7,7 +7,7 @@ from owlrunner_email.layout import html_part, shortened, text_part
 
 __all__ = ["EmailNotifier", "EmailSettings"]
 
-WHY_ALERT = "This address is told how system jobs end (SYSTEM_JOBS_ALERT_EMAIL)."
+WHY_ALERT = "This address gets the alerts about system jobs and schedules (SYSTEM_JOBS_ALERT_EMAIL)."
 WHY_ASKED = "You asked to be told when this run has ended."
 
 
@@ -30,8 +30,9 @@ class EmailNotifier:
         """Send it, and return when the mail server has taken it. What the mailer raises is what the delivery needs to know."""
         tag = self.settings.subject_tag.strip()
         details = [(caption, shortened(value)) for caption, value in notification.details]
-        # Only the owner hears of runs that belong to no team.
-        why = WHY_ALERT if notification.run.team_id is None else WHY_ASKED
+        # Only the owner hears of schedules, and of runs that belong to no team.
+        run = notification.run
+        why = WHY_ALERT if run is None or run.team_id is None else WHY_ASKED
         await self.mailer.send(
             notification.recipient,
             f"[{tag}] {notification.title}" if tag else notification.title,

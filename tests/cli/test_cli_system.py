@@ -298,6 +298,19 @@ def test_notifications_tell_who_was_told(owner: Owner, tidied: dict[str, Any]) -
     owner.sql("delete from notifications where run_id = %s", tidied["id"])
 
 
+def test_alerts_about_schedules_name_them(owner: Owner) -> None:
+    """A notification about missed fire times has no run; its schedules are listed, and cleaned for the terminal."""
+    fires = json.dumps({NASTY: {}, "nightly": {}})
+    insert = "insert into notifications (notifier, recipient, subject, missed_fires) values ('owl', 'ops@acme.test', 'missed', %s)"
+    owner.sql(insert, fires)
+    (one,) = [one for one in owner.json("notifications")["notifications"] if one["subject"] == "missed"]
+    assert (one["run_id"], one["job_type"], one["schedules"]) == (None, None, sorted([NASTY, "nightly"]))
+    (line,) = [line for line in owner.text("notifications").splitlines() if "ops@acme.test" in line]
+    assert line.split()[:3] == ["—", "pending", "missed:"]
+    assert CLEAN in line
+    owner.sql("delete from notifications where subject = 'missed'")
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "named"),
     [

@@ -30,7 +30,7 @@ from owlrunner_webhook.message import event
 from tests.docs import cli_reference
 from tests.docs.command_lines import command_lines, read_curl
 from tests.docs.pages import DOCS, ROOT, blocks, headings, names, prose, reference, rows, section
-from tests.plugins.ended_run import notification
+from tests.plugins.ended_run import missed_alert, notification
 
 HTTP_API = reference("http-api")
 NEEDS = {Auth.NONE: "Needs no credential", Auth.USER: "Needs a user", Auth.USER_OR_KEY: "Needs an API key"}
@@ -247,11 +247,25 @@ def test_what_notifiers_get_is_told() -> None:
     assert names(section(text, "## `Notification`"), "field") == fields + made
     arguments = arguments_of(owlrunner.MailSender.send)[1:]
     assert told_arguments(section(text, "## `MailSender`")) == arguments
-    (shown,) = blocks(section(text, "## The webhook's requests"), "json")
-    sent = msgspec.json.decode(msgspec.json.encode(event(notification())))
-    raw = msgspec.json.decode(shown.text)
-    assert [*raw, *raw["job_run"]] == [*sent, *sent["job_run"]]
-    assert {key: type(value) for key, value in raw.items()} == {key: type(value) for key, value in sent.items()}
+    assert names(section(text, "## `MissedFires`"), "field") == [
+        field.name for field in attrs.fields(owlrunner.MissedFires)
+    ]
+    shown = [msgspec.json.decode(block.text) for block in blocks(section(text, "## The webhook's requests"), "json")]
+    sent = [
+        msgspec.json.decode(msgspec.json.encode(event(one))) for one in (notification(), missed_alert("db_pruning"))
+    ]
+    assert [_shape(one) for one in shown] == [_shape(one) for one in sent]
+
+
+def _shape(value: Any) -> Any:
+    """The keys in order, and the types of what is neither an object nor a list of objects."""
+    match value:
+        case dict():
+            return [(key, _shape(one)) for key, one in value.items()]
+        case [dict(), *_]:
+            return [_shape(one) for one in value]
+        case _:
+            return type(value)
 
 
 def test_every_error_is_told() -> None:

@@ -1,10 +1,11 @@
-"""A notification about a run that has ended, for tests of notifiers."""
+"""Notifications about a run that has ended, and about schedules, for tests of notifiers."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from owlrunner.job_run import JobRun, RunStatus
+from owlrunner.missed_fires import MissedFires
 from owlrunner.notification import Notification
 
 RUN_ID = UUID("01a20ae1-26a1-7b2c-8fd7-6d3e0c1b7f10")
@@ -55,3 +56,11 @@ def notification(run: JobRun | None = None, **differing: Any) -> Notification:
         "link": LINK,
     }
     return Notification(**(fields | differing))
+
+
+def missed_alert(*schedules: str) -> Notification:
+    """What the owner is told of schedules that have each missed two fire times and made up for one."""
+    why = ("no server was running",)
+    fires = [MissedFires(name, "tidy", 1, 1, CREATED, CREATED + timedelta(hours=1), why) for name in schedules]
+    about: dict[str, Any] = {"run": None, "label": "", "missed_fires": tuple(fires), "created_at": CREATED}
+    return Notification(NOTIFICATION_ID, "ops@acme.test", **about)

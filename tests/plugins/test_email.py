@@ -20,7 +20,7 @@ from owlrunner.mail import Mailer, MailUnavailable
 from owlrunner.plugins import build_catalog
 from owlrunner_email.layout import LONGEST_VALUE
 from tests.mail_server import Serve, mail_config, mail_servers, only_owl, trusted_certificate
-from tests.plugins.ended_run import LINK, NOTIFICATION_ID, RUN_ID, ended_run, notification
+from tests.plugins.ended_run import LINK, NOTIFICATION_ID, RUN_ID, ended_run, missed_alert, notification
 
 ASKED = "You asked to be told when this run has ended."
 
@@ -133,10 +133,34 @@ async def test_an_alert_says_why_it_comes(serve: Serve) -> None:
     """A mail about a system run says that the owner has set this address, and has no project and no link."""
     run = ended_run(team_id=None, project_id=None, notify=False, triggered_by="schedule")
     text, html = parts(await sent(serve, notification(run, project=None, team=None, link=None)))
-    assert text.endswith("\n\nThis address is told how system jobs end (SYSTEM_JOBS_ALERT_EMAIL).\n")
+    assert text.endswith(
+        "\n\nThis address gets the alerts about system jobs and schedules (SYSTEM_JOBS_ALERT_EMAIL).\n"
+    )
     assert "SYSTEM_JOBS_ALERT_EMAIL" in html
     assert ASKED not in text + html
     assert "href" not in html
+
+
+async def test_an_alert_about_schedules_lists_them(serve: Serve) -> None:
+    """One line for each schedule says what it has missed, and the mail says why it comes and where the record is."""
+    message = await sent(serve, missed_alert("nightly", "hourly"))
+    text, html = parts(message)
+    assert message["subject"] == "[OwlRunner] ⏰ 2 schedules missed fire times"
+    what = "2 fire times missed, from 2026-03-28 20:00 UTC to 2026-03-28 21:00 UTC. Late runs were started for 1, none for 1."
+    assert text == (
+        f"nightly (tidy): {what} Reason: no server was running.\n"
+        f"hourly (tidy): {what} Reason: no server was running.\n"
+        "Every fire time: owlrunner system fires --outcome missed\n\n"
+        "This address gets the alerts about system jobs and schedules (SYSTEM_JOBS_ALERT_EMAIL).\n"
+    )
+    assert Shown(html).bold == ["nightly (tidy):", "hourly (tidy):", "Every fire time:"]
+
+
+async def test_an_alert_about_very_many_schedules_names_the_first(serve: Serve) -> None:
+    """Fifty are listed, and how many further ones there are is told."""
+    text, _ = parts(await sent(serve, missed_alert(*(f"s{number}" for number in range(53)))))
+    assert ("s49 (tidy)" in text, "s50 (tidy)" in text) == (True, False)
+    assert "\nFurther schedules: 3\n" in text
 
 
 @pytest.mark.parametrize(

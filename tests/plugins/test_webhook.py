@@ -21,7 +21,16 @@ from owlrunner.job_run import RunStatus
 from owlrunner.plugins import build_catalog
 from owlrunner_webhook.message import signed
 from tests.mail_server import trusted_certificate
-from tests.plugins.ended_run import LINK, NOTIFICATION_ID, PROJECT_ID, RUN_ID, TEAM_ID, ended_run, notification
+from tests.plugins.ended_run import (
+    LINK,
+    NOTIFICATION_ID,
+    PROJECT_ID,
+    RUN_ID,
+    TEAM_ID,
+    ended_run,
+    missed_alert,
+    notification,
+)
 from tests.plugins.receiver import Receiver, answer
 
 KEY = bytes(range(32))
@@ -88,6 +97,31 @@ async def test_the_event_says_how_the_run_ended(receiver: Receiver, url: str) ->
     }
     assert json.dumps(json.loads(request.body)) == json.dumps(wanted)
     assert b"sk_in_params" not in request.body
+
+
+async def test_an_alert_about_schedules_is_an_event_of_its_own(receiver: Receiver, url: str) -> None:
+    """It has no run and no link, and for each schedule the numbers, the span of time and the reasons."""
+    await notifier(url).send(missed_alert("nightly"))
+    wanted = {
+        "id": str(NOTIFICATION_ID),
+        "type": "schedules.missed",
+        "attempt": 1,
+        "created_at": "2026-03-28T20:00:00.123Z",
+        "recipient": "ops@acme.test",
+        "schedules": [
+            {
+                "schedule": "nightly",
+                "job_type": "tidy",
+                "missed": 1,
+                "late": 1,
+                "at_least": False,
+                "first": "2026-03-28T20:00:00.123Z",
+                "last": "2026-03-28T21:00:00.123Z",
+                "reasons": ["no server was running"],
+            }
+        ],
+    }
+    assert json.dumps(json.loads(receiver.got[0].body)) == json.dumps(wanted)
 
 
 @pytest.mark.parametrize("status", [RunStatus.FAILED, RunStatus.CANCELLED])

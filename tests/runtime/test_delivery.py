@@ -45,7 +45,7 @@ def run_of(job_type: str = "night_watch", team_id: UUID | None = None) -> JobRun
 
 def claimed(notifier: str = "ear", **values: Any) -> ClaimedNotification:
     """A notification that has just been taken."""
-    one = ClaimedNotification(uuid4(), notifier, "ada@acme.test", 1, None, None, False, run_of())
+    one = ClaimedNotification(uuid4(), notifier, "ada@acme.test", 1, None, None, False, THEN, run_of())
     return one._replace(**values)
 
 

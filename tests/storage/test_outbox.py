@@ -1,23 +1,29 @@
 """The statements on notifications: who takes which, how a try is settled, and what becomes of those that a server leaves behind."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import attrs
 import pytest
 
+from owlrunner.missed_fires import MissedFires
+from owlrunner.runtime.firing import NOBODY
 from owlrunner.storage import notifications, overview
 from owlrunner.storage.notifications import ClaimedNotification
 from owlrunner.storage.postgres import Database, Session
 from tests.storage.rows import look, now, put, put_run, put_server, rings, value
 
 OWNER = "owner@acme.test"
+ONE = datetime(2026, 1, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 
 
 async def put_notification(session: Session, run_id: UUID, **values: Any) -> UUID:
     """A notification that is due."""
     about = {"run_id": run_id, "notifier": "mail", "recipient": str(uuid4()), "due_at": now()} | values
     if about.get("status", "pending") != "pending":
-        about |= {"settled_at": now(-1), "last_error": "x"}
+        about = {"settled_at": now(-1), "last_error": "x"} | about
     notification_id: UUID = (await put(session, "notifications", **about))["id"]
     return notification_id
 
@@ -57,6 +63,7 @@ async def test_what_is_due_is_taken(db: Database) -> None:
         assert {one for one in after if after[one] != before[one]} == {mails[1], mails[3], hook}
         for one in taken:
             row = after[one.id]
+            assert one.run is not None
             assert (row["attempt"], row["server_id"], row["due_at"], row["status"]) == (1, server_id, later, "pending")
             assert (one.attempt, one.run.id, one.project, one.team, one.stranded) == (1, run_id, None, None, False)
         assert {one.id for one in await claim(session, server_id)} == {mails[0], mails[2]}
@@ -238,6 +245,67 @@ async def test_the_owner_is_told_once_of_what_nobody_can_execute(db: Database, r
         assert all(one.stranded for one in await claim(session, server_id, mail=9, hook=9))
 
 
+def missed(schedule: str = "nightly", **values: Any) -> MissedFires:
+    """A schedule's alert about two fire times of the first of January."""
+    return attrs.evolve(MissedFires(schedule, "tidy", 1, 1, ONE, ONE + HOUR, (NOBODY,)), **values)
+
+
+@pytest.mark.parametrize(("recipient", "age", "alerts"), [(OWNER, 300, 0), (OWNER, 300.001, 2), ("", 900, 0)])
+async def test_the_owner_is_told_of_what_was_missed(db: Database, recipient: str, age: float, alerts: int) -> None:
+    """Through each notifier of the rules, where there is an address, once the first fire time is old enough."""
+    async with db.session() as session:
+        await put(session, "notification_rules", alert_email=recipient, alerts="all", notifiers=["mail", "hook"])
+        async with rings(db, "owlrunner_notifications") as heard, session.transaction():
+            await notifications.add_missed(session, missed(first=await value(session, now(-age))))
+        assert heard == ["owlrunner_notifications"] * bool(alerts)
+        told = [(row["notifier"], row["recipient"], row["subject"]) for row in (await stored(session)).values()]
+        assert sorted(told) == [("hook", OWNER, "missed"), ("mail", OWNER, "missed")][:alerts]
+
+
+async def test_an_outage_makes_one_alert(db: Database) -> None:
+    """What several schedules have missed within half a minute is sent as one, those that missed twice with both added up."""
+    async with db.session() as session, session.transaction():
+        await put(session, "notification_rules", alert_email=OWNER, alerts="changes", notifiers=["mail"])
+        later = missed(missed=3, late=0, first=ONE + 4 * HOUR, last=ONE + 6 * HOUR, reasons=("it hung",), at_least=True)
+        for one in (missed(), missed("hourly"), later):
+            await notifications.add_missed(session, one)
+        server_id = await put_server(session)
+        assert await claim(session, server_id) == []
+        (row,) = (await stored(session)).values()
+        assert row["due_at"] == await value(session, now(notifications.GATHER))
+        await session.connection.execute("update notifications set due_at = owl_now()")
+        (taken,) = await claim(session, server_id)
+        assert (taken.run, taken.created_at, taken.stranded) == (None, row["created_at"], False)
+        both = missed(missed=4, last=ONE + 6 * HOUR, reasons=("it hung", NOBODY), at_least=True)
+        assert taken.missed_fires == (missed("hourly"), both)
+
+
+async def test_an_alert_that_was_tried_says_the_same_at_the_next_try(db: Database) -> None:
+    """What is missed after the first try makes an alert of its own."""
+    async with db.session() as session, session.transaction():
+        await put(session, "notification_rules", alert_email=OWNER, alerts="all", notifiers=["mail"])
+        server_id = await put_server(session)
+        for name in ("first", "second"):
+            await notifications.add_missed(session, missed(name))
+            await session.connection.execute("update notifications set due_at = owl_now() where attempt = 0")
+            (taken,) = await claim(session, server_id)
+            assert [one.schedule for one in taken.missed_fires] == [name]
+        assert len(await stored(session)) == 2
+
+
+async def test_old_alerts_about_schedules_are_forgotten(db: Database) -> None:
+    """Those that were settled before the time that they are kept; never one that is still to be sent, nor one about a run."""
+    async with db.session() as session, session.transaction():
+        old, young = now(-10 * 86_400 - 1), now(-10 * 86_400)
+        about = {"notifier": "mail", "subject": "missed", "missed_fires": "{}", "created_at": old}
+        for recipient, settled_at in (("old", old), ("young", young), ("waits", None)):
+            status = "pending" if settled_at is None else "sent"
+            await put(session, "notifications", recipient=recipient, status=status, settled_at=settled_at, **about)
+        await put_notification(session, await put_run(session), recipient="run", status="sent", settled_at=old)
+        await notifications.forget_alerts(session, 10)
+        assert {row["recipient"] for row in (await stored(session)).values()} == {"young", "waits", "run"}
+
+
 async def test_notifications_are_listed(db: Database) -> None:
     """The newest first, of one run or of all, in one status or in any; a time to come only where it is still tried."""
     async with db.session() as session, session.transaction():
@@ -252,3 +320,14 @@ async def test_notifications_are_listed(db: Database) -> None:
         assert [one.id for one in await overview.list_notifications(session, 2)] == newest[:2]
         assert {one.id for one in await overview.list_notifications(session, 9, run_id=run_id)} == {first, sent}
         assert [one.id for one in await overview.list_notifications(session, 9, status="sent")] == [sent]
+        assert {(one.subject, tuple(one.schedules)) for one in listed} == {("ended", ())}
+
+
+async def test_alerts_about_schedules_are_listed(db: Database) -> None:
+    """They belong to no run, and name their schedules."""
+    async with db.session() as session, session.transaction():
+        await put(session, "notification_rules", alert_email=OWNER, alerts="all", notifiers=["mail"])
+        for name in ("b", "a"):
+            await notifications.add_missed(session, missed(name))
+        (listed,) = await overview.list_notifications(session, 9)
+        assert (listed.run_id, listed.job_type, listed.subject, listed.schedules) == (None, None, "missed", ["a", "b"])

@@ -15,7 +15,7 @@ with due as (
 ),
 checked as materialized (
     select n.id, r.team_id is null or n.recipient is not distinct from owl_requester(r.triggered_by, r.team_id) as allowed
-    from notifications n join job_runs r on r.id = n.run_id
+    from notifications n left join job_runs r on r.id = n.run_id
     -- An array instead of a join, as claim_pending.sql has it.
     where n.id = any(array(select id from due))
 ),
@@ -30,10 +30,10 @@ taken as (
     where n.id = any(array(select id from checked where allowed))
     returning n.*
 )
-select taken.id, taken.notifier, taken.recipient, taken.attempt, p.name, t.name, taken.subject = 'stranded',
+select taken.id, taken.notifier, taken.recipient, taken.attempt, p.name, t.name, taken.subject = 'stranded', taken.created_at, taken.missed_fires,
     r.id, r.job_type, r.status, r.team_id, r.project_id, r.triggered_by, r.params, r.progress, r.result, r.error, r.notify, r.started_at,
     r.completed_at, r.created_at, r.run_at, r.priority, r.attempt, r.max_attempts, r.server_id, r.cancel_requested_at, r.cancelled_by
 from taken
-join job_runs r on r.id = taken.run_id
+left join job_runs r on r.id = taken.run_id
 left join projects p on p.id = r.project_id
 left join teams t on t.id = r.team_id;
