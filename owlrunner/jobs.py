@@ -7,6 +7,7 @@ whom, whether params fit, and what counts as a duplicate is decided in this modu
 import contextlib
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import attrs
@@ -23,6 +24,7 @@ from owlrunner.errors import (
 )
 from owlrunner.job_run import JobRun, RunStatus
 from owlrunner.job_type import AnyJobType, Scope
+from owlrunner.large_input import decoded, size_of
 from owlrunner.plugins import Catalog
 from owlrunner.run_reports import AboutRun, LookBack, Page
 from owlrunner.storage import job_runs, new_runs, overview
@@ -32,7 +34,8 @@ from owlrunner.storage.new_runs import NewRun
 from owlrunner.storage.overview import Count, StoredNotification
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.seen_runs import SeenRun, see
-from owlrunner.trigger_request import TriggerRequest, checked_due, checked_params, checked_project
+from owlrunner.trigger_batch import Batch
+from owlrunner.trigger_request import NO_PROJECT, TriggerRequest, checked_due, checked_params, checked_project
 from owlrunner.waiting import Surroundings, wait_of
 
 READ = "jobs:read"
@@ -40,6 +43,8 @@ WRITE = "jobs:write"
 PRIORITIES = range(-100, 101)
 MAX_BATCH = 10_000
 """How many runs one ``trigger_many`` creates."""
+SIZE_OF_REQUEST = 100
+"""What a request of a batch takes to check besides its params, as bytes of JSON."""
 COUNTED = 10_000
 """How many runs of a status are counted."""
 LOOKED_AT = 50_000
@@ -48,7 +53,6 @@ LONGEST_SHOWN = 32_000
 """Bytes of JSON up to which the report on one run holds its params and its result."""
 MOST_NOTIFICATIONS = 20
 """How many notifications of one run are shown."""
-NO_PROJECT = "Project not found"
 
 
 @attrs.frozen
@@ -66,7 +70,8 @@ class Jobs:
         RunAlreadyActive with the id of the run that holds the slot.
         """
         _require_writer(actor, team_id)
-        answer = await new_runs.insert_pending(self.db, self._new_run(actor, team_id, wanted), actor)
+        new = await decoded(partial(self._new_run, actor, team_id, wanted), size_of(wanted.params))
+        answer = await new_runs.insert_pending(self.db, new, actor)
         if answer is None:
             raise NotFound(NO_PROJECT)
         if isinstance(answer, UUID):
@@ -85,34 +90,9 @@ class Jobs:
         _require_writer(actor, team_id)
         if len(wanted) > MAX_BATCH:
             raise InvalidRequest(f"runs: at most {MAX_BATCH:,} at once, got {len(wanted):,}")
-        answers: list[UUID | Refused | None] = [None] * len(wanted)
-        runs: list[NewRun] = []
-        numbers: list[int] = []
-        # One statement cannot create a run and meet it again, so of those who want one slot the first one asks for all.
-        asks: dict[tuple[str, UUID | None], int] = {}
-        others: list[tuple[int, int]] = []
-        for number, one in enumerate(wanted):
-            try:
-                run = self._new_run(actor, team_id, one)
-            except Refused as refusal:
-                answers[number] = refusal
-                continue
-            if run.exclusive:
-                place = asks.setdefault((run.job_type, run.project_id), len(runs))
-                if place < len(runs):
-                    others.append((number, place))
-                    continue
-            runs.append(run)
-            numbers.append(number)
-        told = await new_runs.insert_many(self.db, team_id, runs, actor) if runs else []
-        for number, answer in zip(numbers, told, strict=True):
-            if answer is not None:
-                created, run_id = answer
-                answers[number] = run_id if created else RunAlreadyActive(run_id)
-        for number, place in others:
-            answer = told[place]
-            answers[number] = RunAlreadyActive(answer[1]) if answer is not None else None
-        return [answer if answer is not None else NotFound(NO_PROJECT) for answer in answers]
+        size = sum(SIZE_OF_REQUEST + size_of(one.params) for one in wanted)
+        batch = await decoded(partial(Batch.of, wanted, partial(self._new_run, actor, team_id)), size)
+        return batch.answers(await new_runs.insert_many(self.db, team_id, batch.runs, actor) if batch.runs else [])
 
     def _new_run(self, actor: Actor, team_id: UUID | None, wanted: TriggerRequest) -> NewRun:
         """What was asked for, with every text checked."""

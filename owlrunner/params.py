@@ -18,6 +18,7 @@ import msgspec
 
 from owlrunner.decoding import Undecodable, convert, decode, field_names, holds_unstorable_text
 from owlrunner.errors import InvalidParams
+from owlrunner.json_text import MOST_EXTREMES, has_many_extremes, read_json
 from owlrunner.raised_errors import named
 
 WHERE = "params"
@@ -72,8 +73,10 @@ def _json(stored: object) -> bytes:
     except UnicodeEncodeError:  # half a surrogate pair
         raise Undecodable(UNSTORABLE) from None
     # A text about JSON may hold the same characters, hence the second look.
-    if b"\\u0000" in text and holds_unstorable_text(msgspec.json.decode(text)):
+    if b"\\u0000" in text and holds_unstorable_text(read_json(text)):
         raise Undecodable(UNSTORABLE)
+    if has_many_extremes(text):
+        raise Undecodable(f"{WHERE}: more than {MOST_EXTREMES:,} numbers beyond 1e100 or closer to 0 than 1e-99")
     return text
 
 

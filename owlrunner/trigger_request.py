@@ -10,9 +10,11 @@ import msgspec
 from owlrunner.durations import parse_duration, parse_instant
 from owlrunner.errors import InvalidParams, InvalidRequest
 from owlrunner.job_type import AnyJobType, Scope
+from owlrunner.large_input import size_of
 
 RUN_AT_YEARS = range(1970, 3000)
 MAX_PARAMS_BYTES = 256 * 1024
+NO_PROJECT = "Project not found"
 
 
 @attrs.frozen
@@ -45,12 +47,18 @@ def checked_project(job_type: AnyJobType, text: str | None) -> UUID | None:
 
 def checked_params(job_type: AnyJobType, params: Any) -> str | None:
     """Params as the JSON text to store, the same for whoever gives them: API, form, command line, file of schedules."""
+    # Before: what will be refused is not worth the time that it would take.
+    _require_size(size_of(params))
     text = job_type.encode_params(params)
     if text is None:
         return None
-    if len(text) > MAX_PARAMS_BYTES:
-        raise InvalidParams(f"params: at most {MAX_PARAMS_BYTES:,} bytes as JSON, got {len(text):,}")
+    _require_size(len(text))
     return text.decode()
+
+
+def _require_size(size: int) -> None:
+    if size > MAX_PARAMS_BYTES:
+        raise InvalidParams(f"params: at most {MAX_PARAMS_BYTES:,} bytes as JSON, got {size:,}")
 
 
 def checked_due(text: str | None) -> datetime | timedelta | None:

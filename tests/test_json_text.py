@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from owlrunner.json_text import DEEPEST, BadJson, NotJson, read_json
+from owlrunner.json_text import DEEPEST, MOST_EXTREMES, BadJson, NotJson, has_many_extremes, read_json
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,12 @@ from owlrunner.json_text import DEEPEST, BadJson, NotJson, read_json
         ("[" * DEEPEST + "]" * DEEPEST, None),
         ("[" + "[]," * DEEPEST + "[]]", None),
         (b'"' + b"[" * 5000 + b'"', "[" * 5000),
+        pytest.param(
+            b'["\\"", ' + b'"["' + b', "["' * 200 + b"]", None, id="brackets in strings behind an escaped quote"
+        ),
+        (b"1e308", 1e308),
+        (b"-1e-999", -0.0),
+        ("9" * 4300, int("9" * 4300)),
     ],
 )
 def test_what_is_read(text: bytes | str, value: Any) -> None:
@@ -32,6 +38,8 @@ def test_what_is_read(text: bytes | str, value: Any) -> None:
         pytest.param(b'{"a":' * 5000 + b"1" + b"}" * 5000, "nested deeper than 100 levels", id="deeper"),
         pytest.param('{"a":[' * 51 + "]}" * 51, "nested deeper than 100 levels", id="deep in two ways"),
         (b"1e999", "a number is out of range"),
+        (b"[1, -1e999]", "a number is out of range"),
+        pytest.param(b"[1, " + b"1" * 310 + b".0]", "a number is out of range", id="a long number with a point"),
         pytest.param(b"9" * 5000, "a number is out of range", id="a long number"),
         (b'{"a": 1, "a": 1}', "the key 'a' stands in one object more than once"),
         ('{"b": [1, {"x": {"\\u0061": 1, "c": 2, "a": 3}}]}', "the key 'a' stands in one object more than once"),
@@ -52,9 +60,41 @@ def test_what_readers_would_differ_in(text: bytes | str, complaint: str) -> None
 
 
 @pytest.mark.parametrize(
-    "text", [b"", "{", "NaN", "[Infinity]", b"\xff", b'"\xff"', "\udcff", "{'a': 1}", b'{"a": 1} 2']
+    "text",
+    [
+        *(
+            b"",
+            "{",
+            "NaN",
+            "[Infinity]",
+            b"-Infinity",
+            b"\xff",
+            b'"\xff"',
+            "\udcff",
+            '"\udcff"',
+            "{'a': 1}",
+            b'{"a": 1} 2',
+        ),
+        *('"\\ud800"', b'{"\\uDfFf": 1}', '["\\ud83e"]', b'"\n"', "\ufeff1", "[1,]", "01", '"' + "\\" * 4001),
+    ],
 )
 def test_what_is_no_json(text: bytes | str) -> None:
     """It is refused with what is wrong."""
     with pytest.raises(NotJson, match=r"^not valid JSON: ."):
         read_json(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "many"),
+    [
+        (b"[%s]" % b",".join([b"1e100"] * (MOST_EXTREMES + 1)), True),
+        (b"[%s]" % b",".join([b"-1.5e-100"] * (MOST_EXTREMES + 1)), True),
+        (b"[%s]" % b",".join([b"1e+308"] * MOST_EXTREMES), False),
+        (b"[%s]" % b",".join([b"1e99"] * 2 * MOST_EXTREMES), False),
+        (b"[%s]" % b",".join([b'"1e100"'] * 2 * MOST_EXTREMES), False),
+    ],
+    ids=["large", "small", "as many as may be", "with two digits", "in strings"],
+)
+def test_which_numbers_are_counted(text: bytes, many: bool) -> None:
+    """Those that take PostgreSQL a hundred digits or more."""
+    assert has_many_extremes(text) is many

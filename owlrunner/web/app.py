@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Collection
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import trio
@@ -29,6 +28,7 @@ from owlrunner.web.dashboard.visitor import PROXIES, TOKEN_COOKIE, token_of_requ
 from owlrunner.web.dispatch import Dispatcher
 from owlrunner.web.errors import error_answer, no_route
 from owlrunner.web.exchange import MAX_BODY, Answer, ProtocolRefusal, send_answer
+from owlrunner.web.forms import read_form
 from owlrunner.web.openapi import job_types_document, openapi_document
 from owlrunner.web.readiness import Readiness
 from owlrunner.web.routes import ROUTES
@@ -72,15 +72,17 @@ class Application(QuartTrio):
 
     async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:
         """Draw a page, with a share of its visitor's. What it streams afterwards has its own limits."""
-        async with AsyncExitStack() as held:
-            if token := token_of_request():
-                with contextlib.suppress(Unauthenticated):
-                    # Who is not signed in is told so by the page.
-                    caller = await self._api.accounts.resolve(token)
-                    if request.method == "POST":
-                        # Before: whoever sends a form slowly, or not at all, holds no share meanwhile.
-                        await request.form
-                    await held.enter_async_context(self._api.shares.of(party_of(caller.actor)))
+        caller = None
+        if token := token_of_request():
+            # Who is not signed in is told so by the page.
+            with contextlib.suppress(Unauthenticated):
+                caller = await self._api.accounts.resolve(token)
+        if request.method == "POST":
+            # Before a share is taken: whoever sends a form slowly, or not at all, holds none meanwhile.
+            await read_form(signed_in=caller is not None)
+        if caller is None:
+            return await super().dispatch_request(request_context)
+        async with self._api.shares.of(party_of(caller.actor)):
             return await super().dispatch_request(request_context)
 
 

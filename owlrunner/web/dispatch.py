@@ -4,6 +4,7 @@ The order is a promise: who may not do a thing is told so before anything is sai
 """
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 
 import attrs
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
@@ -121,7 +122,6 @@ class Dispatcher:
             require_permissions(caller.actor, route.permissions)
         # Also where no body is wanted: the next request on the connection begins behind it.
         raw_body = await read_body(scope, receive, MAX_STRANGERS_BODY if route.auth is Auth.NONE else MAX_BODY)
-        body = _body(route, scope, raw_body) if route.method != "GET" else None
         # Who only reads leaves nothing on record.
         origin = origin_of(scope, self._api.site.proxies) if route.method != "GET" else Origin()
         if caller is not None and route.method != "GET":
@@ -129,15 +129,15 @@ class Dispatcher:
         request = Request(
             path={name: unquoted(value, name) for name, value in zip(found.names, found.values, strict=True)},
             query=_query(route, scope["query_string"]),
-            body=body,
             known=caller,
             credential=credential,
             origin=origin,
             last_event_id=_last_event_id(scope) if route.streams else "",
         )
-        if caller is None:
-            return await route.handler(self._api, request)
-        async with self._api.shares.of(party_of(caller.actor)):
+        async with self._api.shares.of(party_of(caller.actor)) if caller is not None else nullcontext():
+            if route.method != "GET":
+                # Decoding is work like any other, and takes a share.
+                request = attrs.evolve(request, body=await _body(route, scope, raw_body))
             return await route.handler(self._api, request)
 
     async def _known(self, route: Route, scope: HTTPScope) -> tuple[Caller | None, str | None]:
@@ -166,9 +166,9 @@ def _query(route: Route, query_string: bytes) -> object:
     return typed(texts, route.query, "query", strict=False)
 
 
-def _body(route: Route, scope: HTTPScope, raw: bytes) -> object:
+async def _body(route: Route, scope: HTTPScope, raw: bytes) -> object:
     """The body as the route's class. A body that the route does not want must be JSON all the same."""
-    value = json_body(scope, raw)
+    value = await json_body(scope, raw)
     if route.body is None:
         return None
     if not raw:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any, NamedTuple
 
 import attrs
@@ -13,6 +14,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 from owlrunner.accounts import Caller, Origin
 from owlrunner.errors import InvalidRequest
 from owlrunner.json_text import BadJson, NotJson, read_json
+from owlrunner.large_input import decoded
 from owlrunner.web import streams
 
 MAX_BODY = 1024 * 1024
@@ -178,7 +180,7 @@ async def send_stream(
         nursery.cancel_scope.cancel()
 
 
-def json_body(scope: HTTPScope, raw: bytes) -> Any:
+async def json_body(scope: HTTPScope, raw: bytes) -> Any:
     """The body as decoded JSON; None where there is none. Raises ProtocolRefusal and InvalidRequest."""
     content_type = (header(scope, b"content-type") or b"").lower()
     is_json = content_type.partition(b";")[0].strip() == b"application/json"
@@ -193,7 +195,7 @@ def json_body(scope: HTTPScope, raw: bytes) -> Any:
     if not is_json or (header(scope, b"content-encoding") or b"identity").lower() != b"identity":
         raise unsupported_type()
     try:
-        return read_json(raw)
+        return await decoded(partial(read_json, raw), len(raw))
     except NotJson:
         raise invalid_json() from None
     except BadJson as problem:

@@ -64,6 +64,11 @@ class Book(StandIn):
         assert days == 400
         self.forgot += 1
 
+    async def forget_alerts(self, _: Any, days: int) -> None:
+        """Forget old alerts."""
+        assert days == 400
+        self.forgot += 1
+
     async def release_of_dead(self, _: Any) -> None:
         """Give back what they were sending."""
         self.released += 1
@@ -80,7 +85,7 @@ def book(monkeypatch: pytest.MonkeyPatch) -> Book:
     book.answer_for(monkeypatch, servers, "anything_stale", "bury_expired", "forget_old")
     book.answer_for(monkeypatch, audit, "forget_events")
     book.answer_for(monkeypatch, job_runs, "fail_stale", "fail_waiting", "cancel_orphaned", "strand")
-    book.answer_for(monkeypatch, notifications, "release_of_dead")
+    book.answer_for(monkeypatch, notifications, "release_of_dead", "forget_alerts")
     return book
 
 
@@ -100,7 +105,7 @@ async def test_what_was_left_behind_is_told(book: Book, caplog: pytest.LogCaptur
         f"recovered 1 runs of work, now failed: {UUID(int=60)}",
         f"recovered 1 runs of work, now failed: {UUID(int=61)}",
     ]
-    assert (book.forgot, book.released) == (2, 1)
+    assert (book.forgot, book.released) == (3, 1)
 
 
 async def test_all_ids_are_shown_where_they_are_few(book: Book, caplog: pytest.LogCaptureFixture) -> None:

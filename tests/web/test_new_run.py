@@ -2,10 +2,12 @@
 
 import re
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 
+from owlrunner.web.forms import MAX_FORM, MAX_STRANGERS_FORM, MOST_FIELDS
 from tests.web.test_pages import form_key
 from tests.web.web_world import RUNNING, World, asgi_client
 
@@ -84,3 +86,21 @@ async def test_a_form_of_nobodys_starts_nothing(world: World, admins: httpx.Asyn
         assert (await members.get(NEW)).status_code == 403
         assert (await members.post(NEW, data=form)).status_code == 403
     assert await world.sql("select id from job_runs") == []
+
+
+async def test_a_form_is_read_within_bounds(
+    world: World, client: httpx.AsyncClient, admins: httpx.AsyncClient, form: dict[str, Any]
+) -> None:
+    """For a user a form of 512 KiB or a thousand fields is read, for a stranger one of 16 KiB; what is larger is refused."""
+    longest = MAX_FORM - len(urlencode(form | {"x": ""}))
+    many = {str(number): "" for number in range(MOST_FIELDS - len(form))}
+    for sent in ({"x": "a" * longest}, many):
+        assert (await admins.post(NEW, data=form | sent)).status_code == 303
+        await world.sql("delete from job_runs")
+    for sent in ({"x": "a" * (longest + 1)}, many | {"x": "1"}):
+        assert (await admins.post(NEW, data=form | sent)).status_code == 413
+    for size, status in ((MAX_STRANGERS_FORM, 400), (MAX_STRANGERS_FORM + 1, 413)):
+        text = "email=" + "x" * (size - len("email="))
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        assert (await client.post("/sign-in", content=text, headers=headers)).status_code == status
+    assert await world.sql("select count(*) from job_runs") == [(0,)]

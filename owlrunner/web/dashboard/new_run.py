@@ -3,6 +3,7 @@
 Each page here is a page of its own. Where there is JavaScript, it is shown as a dialog on top of the page that one came from.
 """
 
+from functools import partial
 from uuid import UUID
 
 import attrs
@@ -12,6 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from owlrunner.accounts import Team
 from owlrunner.errors import InvalidParams, InvalidRequest, NotFound, RunAlreadyActive
 from owlrunner.job_type import AnyJobType, Scope
+from owlrunner.large_input import decoded
 from owlrunner.trigger_request import TriggerRequest
 from owlrunner.web.api import Api
 from owlrunner.web.dashboard import params_form
@@ -19,6 +21,7 @@ from owlrunner.web.dashboard.drawing import draw
 from owlrunner.web.dashboard.one_run import to_run
 from owlrunner.web.dashboard.runs import projects_of
 from owlrunner.web.dashboard.visitor import Visitor, require_own_form, visitor
+from owlrunner.web.forms import form_size
 
 
 @attrs.frozen
@@ -56,7 +59,8 @@ def add_routes(pages: Blueprint, api: Api) -> None:
         form = await request.form
         team = who.team(form.get("team"))
         job_type = _offered(api, form.get("type", ""))
-        params, fields = params_form.read(params_form.fields_of(job_type.params_schema()), form)
+        empty = params_form.fields_of(job_type.params_schema())
+        params, fields = await decoded(partial(params_form.read, empty, form), form_size())
         filled = Filled(fields, form.get("project", ""), bool(form.get("notify")))
         if any(field.problem for field in fields):
             return await _form(api, who, team, job_type, filled), 400
