@@ -81,6 +81,9 @@ def _known_keys(kind: Any) -> frozenset[str] | None:
 
 def unknown_keys(raw: object, value: object, path: str = "") -> Iterator[str]:
     """Yield the path of every key in ``raw`` that did not make it into ``value``, as ``.a.b`` or ``.a[0].b``."""
+    if raw is value:
+        # Where anything is wanted msgspec hands on what it was given, however much that is.
+        return
     if isinstance(raw, Mapping):
         parts: Iterable[tuple[Any, Any, Any]] = ()
         if isinstance(value, Mapping):

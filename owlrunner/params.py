@@ -4,6 +4,7 @@ What is stored is what was read: the decoded values of the keys that were given,
 run or a schedule stays readable for a server of another version, whose params class has one field more or less.
 """
 
+import json
 import math
 import types
 import typing
@@ -120,6 +121,9 @@ def _given(raw: object, value: object, path: str) -> Any:
 
     Raises Undecodable for a number that is not finite.
     """
+    if raw is value and type(value) in (list, dict) and _is_json(value):
+        # Anything was wanted: it is what it was, and there may be much of it.
+        return value
     if isinstance(raw, Mapping):
         if isinstance(value, Mapping) and len(raw) == len(value):
             # By their order: the keys may have become numbers or dates.
@@ -139,6 +143,15 @@ def _given(raw: object, value: object, path: str) -> Any:
             # In an order of its own, so that one set is always stored as one text.
             return sorted((_given(None, part, f"{path}[]") for part in value), key=msgspec.json.encode)
     return _as_json(value, path)
+
+
+def _is_json(value: object) -> bool:
+    """Whether a value is made of what JSON has. By the standard library, because msgspec makes null of what is not finite."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _as_json(value: object, path: str) -> Any:

@@ -4,7 +4,7 @@ import attrs
 import msgspec
 import pytest
 
-from owlrunner.decoding import Undecodable, decode
+from owlrunner.decoding import Undecodable, decode, unknown_keys
 
 
 @attrs.frozen
@@ -34,3 +34,11 @@ def test_a_name_that_is_only_ours_is_unknown(raw: object, wanted: type[object], 
 def test_the_name_outside_is_known() -> None:
     """A renamed field is read by the name that it has outside."""
     assert decode({"twoWords": 3}, Renamed, where="params").two_words == 3
+
+
+def test_what_may_be_anything_is_not_searched() -> None:
+    """Where anything is wanted no key is unknown, and however deep it is takes no time."""
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert list(unknown_keys({"value": deep}, {"value": deep})) == []

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from owlrunner.json_text import DEEPEST, MOST_EXTREMES, BadJson, NotJson, has_many_extremes, read_json
+from owlrunner.json_text import DEEPEST, MOST_EXTREMES, MOST_VALUES, BadJson, NotJson, has_many_extremes, read_json
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,9 @@ from owlrunner.json_text import DEEPEST, MOST_EXTREMES, BadJson, NotJson, has_ma
         ("[" * DEEPEST + "]" * DEEPEST, None),
         ("[" + "[]," * DEEPEST + "[]]", None),
         (b'"' + b"[" * 5000 + b'"', "[" * 5000),
+        pytest.param(b"[%s]" % b",".join([b"1"] * (MOST_VALUES - 1)), None, id="as many values as may be"),
+        pytest.param(b'[1, {"b": 1}%s]' % (b', {"b": 1}' * (MOST_VALUES // 2 - 2)), None, id="as many of each kind"),
+        pytest.param(b'["%s"]' % (b",[{" * MOST_VALUES), None, id="a long text"),
         pytest.param(
             b'["\\"", ' + b'"["' + b', "["' * 200 + b"]", None, id="brackets in strings behind an escaped quote"
         ),
@@ -37,6 +40,11 @@ def test_what_is_read(text: bytes | str, value: Any) -> None:
         pytest.param("[" * (DEEPEST + 1) + "]" * (DEEPEST + 1), "nested deeper than 100 levels", id="deep"),
         pytest.param(b'{"a":' * 5000 + b"1" + b"}" * 5000, "nested deeper than 100 levels", id="deeper"),
         pytest.param('{"a":[' * 51 + "]}" * 51, "nested deeper than 100 levels", id="deep in two ways"),
+        pytest.param("[" + "1," * (MOST_VALUES - 1) + "1]", "more than 50,000 values", id="many numbers"),
+        pytest.param(
+            b'[1, {"b": 1}%s]' % (b', {"b": 1}' * (MOST_VALUES // 2 - 1)), "more than 50,000 values", id="many objects"
+        ),
+        pytest.param(b"[%s]" % b",".join([b'"\\\\"'] * MOST_VALUES), "more than 50,000 values", id="many texts"),
         (b"1e999", "a number is out of range"),
         (b"[1, -1e999]", "a number is out of range"),
         pytest.param(b"[1, " + b"1" * 310 + b".0]", "a number is out of range", id="a long number with a point"),
@@ -44,7 +52,7 @@ def test_what_is_read(text: bytes | str, value: Any) -> None:
         (b'{"a": 1, "a": 1}', "the key 'a' stands in one object more than once"),
         ('{"b": [1, {"x": {"\\u0061": 1, "c": 2, "a": 3}}]}', "the key 'a' stands in one object more than once"),
         pytest.param(
-            b'{"x": 1, %s, "x": 2}' % b", ".join(b'"%d": 1' % n for n in range(100_000)),
+            b'{"x": 1, %s, "x": 2}' % b", ".join(b'"%d": 1' % n for n in range(40_000)),
             "the key 'x' stands in one object more than once",
             id="many keys",
         ),

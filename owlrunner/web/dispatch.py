@@ -12,6 +12,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 from owlrunner.accounts import Caller, Origin
 from owlrunner.actor import UserActor, require_permissions
 from owlrunner.errors import InvalidRequest, PermissionDenied, Unauthenticated
+from owlrunner.large_input import decoded
 from owlrunner.web.api import Api
 from owlrunner.web.auth import credential_of
 from owlrunner.web.client_address import origin_of
@@ -25,6 +26,7 @@ from owlrunner.web.exchange import (
     header,
     json_body,
     read_body,
+    require_json,
     send_answer,
     send_stream,
 )
@@ -168,12 +170,18 @@ def _query(route: Route, query_string: bytes) -> object:
 
 async def _body(route: Route, scope: HTTPScope, raw: bytes) -> object:
     """The body as the route's class. A body that the route does not want must be JSON all the same."""
-    value = await json_body(scope, raw)
-    if route.body is None:
-        return None
+    require_json(scope, raw)
     if not raw:
-        raise InvalidRequest("body: expected a JSON object, got nothing")
-    return typed(value, route.body, "body")
+        if route.body is not None:
+            raise InvalidRequest("body: expected a JSON object, got nothing")
+        return None
+    wanted = route.body
+
+    def body() -> object:
+        value = json_body(raw)
+        return typed(value, wanted, "body") if wanted is not None else None
+
+    return await decoded(body, len(raw))
 
 
 def _pattern(found: Found, method: str) -> str:

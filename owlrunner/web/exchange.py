@@ -3,7 +3,6 @@
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from functools import partial
 from typing import Any, NamedTuple
 
 import attrs
@@ -14,7 +13,6 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 from owlrunner.accounts import Caller, Origin
 from owlrunner.errors import InvalidRequest
 from owlrunner.json_text import BadJson, NotJson, read_json
-from owlrunner.large_input import decoded
 from owlrunner.web import streams
 
 MAX_BODY = 1024 * 1024
@@ -180,22 +178,26 @@ async def send_stream(
         nursery.cancel_scope.cancel()
 
 
-async def json_body(scope: HTTPScope, raw: bytes) -> Any:
-    """The body as decoded JSON; None where there is none. Raises ProtocolRefusal and InvalidRequest."""
+def require_json(scope: HTTPScope, raw: bytes) -> None:
+    """Raise ProtocolRefusal for a body that does not say that it is plain JSON, and for one that says so and is not there."""
     content_type = (header(scope, b"content-type") or b"").lower()
     is_json = content_type.partition(b";")[0].strip() == b"application/json"
     if not raw:
         if is_json:
             raise empty_json()
-        return None
+        return
     charset = _CHARSET.search(content_type)
     if charset is not None and charset[1] not in (b"utf-8", b"utf8", b"us-ascii"):
         # JSON is UTF-8 (RFC 8259); text in another encoding would be read as something else.
         raise unsupported_type()
     if not is_json or (header(scope, b"content-encoding") or b"identity").lower() != b"identity":
         raise unsupported_type()
+
+
+def json_body(raw: bytes) -> Any:
+    """The body as decoded JSON. Raises ProtocolRefusal and InvalidRequest."""
     try:
-        return await decoded(partial(read_json, raw), len(raw))
+        return read_json(raw)
     except NotJson:
         raise invalid_json() from None
     except BadJson as problem:
