@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from tests.benchmarks import door, history, latency, over_http, upkeep
+from tests.benchmarks import door, history, latency, over_http, tenant, upkeep
 from tests.benchmarks.contestants import Ceiling, Contestant, OwlRunner, PgQueuer, Procrastinate
 from tests.benchmarks.drain import Drained, drain
 from tests.benchmarks.figures import Figures, show
@@ -87,6 +87,10 @@ class Round:
         """An honest client beside 200 that hold connections of a server that may open 256 files."""
         self._figures.add("crowd", OURS.name, **over_http.beside_a_crowd(self._house, 200, 256, 10.0))
 
+    def tenant(self) -> None:
+        """Others beside a tenant who asks for as much as a team may."""
+        self._figures.add("tenant", OURS.name, **tenant.beside_a_tenant(self._house, 15.0))
+
     def upkeep(self) -> None:
         """An idle server, ten thousand sleepers, and progress."""
         self._figures.add("idle", OURS.name, **upkeep.idle(self._house, OURS))
@@ -111,7 +115,7 @@ class Round:
         )
 
 
-STAGES = ("drain", "statements", "history", "latency", "trigger", "http", "crowd", "upkeep", "cron")
+STAGES = ("drain", "statements", "history", "latency", "trigger", "http", "crowd", "tenant", "upkeep", "cron")
 
 
 @click.command()

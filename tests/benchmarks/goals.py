@@ -58,6 +58,8 @@ GOALS = [
     ),
     Goal("dashboard with 1 M runs: slowest ms", _ours("dashboard, history", "slowest ms"), at_most=200.0),
     Goal("beside 200 hostile clients: p99 ms", _ours("crowd", "p99 ms"), at_most=1000.0),
+    Goal("beside a greedy tenant: /health, p99 ms", _ours("tenant", "health p99 ms"), at_most=50.0),
+    Goal("beside a greedy tenant: a trigger, p99 ms", _ours("tenant", "trigger p99 ms"), at_most=1000.0),
     Goal("connections that 200 hostile clients leave", _ours("crowd", "left open"), at_most=0.0),
     Goal("dashboard with 1 M runs: KB", _ours("dashboard, history", "KB"), at_most=60.0),
     Goal(

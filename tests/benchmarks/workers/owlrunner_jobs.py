@@ -5,6 +5,7 @@ They requeue, because runs that wait before the only server has started would ot
 
 import os
 import time
+from typing import Any
 
 import attrs
 import trio
@@ -36,6 +37,18 @@ async def guarded_noop(ctx: owlrunner.JobContext, params: Number) -> dict[str, i
     """Do nothing for a project, once at a time."""
     tally.TALLY.hit()
     return {"n": params.n}
+
+
+@attrs.frozen
+class Anything:
+    """As much as it may be."""
+
+    value: Any = None
+
+
+@owlrunner.job_type(scope="project", overlap="allow", on_restart="requeue")
+async def anything(ctx: owlrunner.JobContext, params: Anything) -> None:
+    """Do nothing for a project."""
 
 
 @attrs.frozen
@@ -91,4 +104,4 @@ async def punctual(ctx: owlrunner.JobContext) -> None:
 @owlrunner.hookimpl
 def owlrunner_job_types() -> list[owlrunner.AnyJobType]:
     """All of them."""
-    return [noop, guarded_noop, dripping, sleeper, talker, punctual]
+    return [noop, guarded_noop, anything, dripping, sleeper, talker, punctual]
