@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from owlrunner.accounts import Accounts, RecentCallers
+from owlrunner.accounts import Accounts, Origin, RecentCallers
 from owlrunner.actor import Role, UserActor
 from owlrunner.errors import PermissionDenied
 from owlrunner.storage.postgres import Database
@@ -24,9 +24,9 @@ async def test_a_new_user_is_called_by_what_stands_before_the_domain(db: Databas
     """Who signs up is named after their address, with a capital letter, and so is the team that they get."""
     accounts = Accounts(db, RecentCallers())
     async with db.session() as session:
-        user, is_new = await accounts._user_of(session, "ada.lovelace@acme.test")
+        user, is_new = await accounts._user_of(session, "ada.lovelace@acme.test", Origin())
         assert is_new
-        assert (await accounts._user_of(session, "ada.lovelace@acme.test")) == (user, False)
+        assert (await accounts._user_of(session, "ada.lovelace@acme.test", Origin())) == (user, False)
     assert user.name == "Ada.lovelace"
     (membership,) = user.memberships
     assert membership.team.name == "Ada.lovelace's Team"

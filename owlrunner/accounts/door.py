@@ -124,7 +124,7 @@ class Accounts:
         """
 
         async def start(session: Session, address: str) -> SignedIn:
-            user, is_new = await self._user_of(session, address)
+            user, is_new = await self._user_of(session, address, origin)
             token = new_token()
             await accounts.start_session(session, user.id, hashed(token), SESSION_SECONDS)
             return SignedIn(user, token, is_new)
@@ -141,7 +141,7 @@ class Accounts:
         """
 
         async def make(session: Session, address: str) -> AgentLogin:
-            user, _ = await self._user_of(session, address)
+            user, _ = await self._user_of(session, address, origin)
             team = chosen_team(user, team_id)
             raw, _ = await create_key(session, user, team, KeyRequest(AGENT_KEY_NAME, "agent"), origin)
             return AgentLogin(raw, team)
@@ -186,7 +186,7 @@ class Accounts:
             raise NotFound("API key not found")
         self.recent.forget()
 
-    async def _user_of(self, session: Session, address: str) -> tuple[User, bool]:
+    async def _user_of(self, session: Session, address: str, origin: Origin) -> tuple[User, bool]:
         """The user with this address, who is created if need be, and whether that was so."""
         user = await accounts.by_email(session, address)
         is_new = user is None
@@ -194,7 +194,7 @@ class Accounts:
             if not self.sign_up.allows(address):
                 raise Unauthenticated("Invalid or expired code")
             name = address.partition("@")[0].capitalize()
-            await accounts.sign_up(session, address, name, slug_of(name) or "team")
+            await accounts.sign_up(session, address, name, slug_of(name) or "team", origin.place)
             user = await accounts.by_email(session, address)
         if user is None:
             raise NotFound("User not found")

@@ -11,6 +11,7 @@ import msgspec
 from owlrunner.actor import Actor, Role, UserActor
 from owlrunner.storage.job_runs import Speaks, audit
 from owlrunner.storage.postgres import Session
+from owlrunner.storage.sign_ins import Place
 
 
 class Team(NamedTuple):
@@ -130,9 +131,10 @@ async def by_email(db: Speaks, email: str) -> User | None:
     return _user(await db.rows("accounts/user_by_email", {"email": email}))
 
 
-async def sign_up(session: Session, email: str, name: str, slug: str) -> None:
+async def sign_up(session: Session, email: str, name: str, slug: str, place: Place) -> None:
     """Create a user with a team; nothing happens if the address is known."""
-    await session.rows("accounts/sign_up", {"email": email, "name": name, "slug": slug})
+    person = {"email": email, "name": name, "slug": slug, "client": place.client, "user_agent": place.user_agent}
+    await session.rows("accounts/sign_up", person)
 
 
 async def start_session(session: Speaks, user_id: UUID, token_hash: str, seconds: int) -> None:

@@ -10,6 +10,7 @@ from owlrunner.actor import OperatorActor, Role, UserActor
 from owlrunner.storage import accounts
 from owlrunner.storage.accounts import Membership, NewKey, Team
 from owlrunner.storage.postgres import Database, Session
+from owlrunner.storage.sign_ins import Place
 from tests.storage.rows import look, now, put, value
 
 EMAIL = "ann@acme.test"
@@ -154,9 +155,9 @@ async def test_who_signs_up_gets_a_team(db: Database) -> None:
     """A team of their own, of which they are the owner; a known address changes nothing."""
     async with db.session() as session, session.transaction():
         await put_user(session, "bob@acme.test")
-        await accounts.sign_up(session, "bob@acme.test", "Bob", "bob")
+        await accounts.sign_up(session, "bob@acme.test", "Bob", "bob", Place(None, None, ""))
         assert await look(session, "select from teams") == []
-        await accounts.sign_up(session, EMAIL, "Ann", "ann")
+        await accounts.sign_up(session, EMAIL, "Ann", "ann", Place(None, None, ""))
         user = await accounts.by_email(session, EMAIL)
         assert user is not None
         ((team, role),) = user.memberships

@@ -68,6 +68,20 @@ async def test_what_was_done_in_a_team(world: World, as_key: httpx.AsyncClient) 
     assert pages[-1]["cursor"] is None
 
 
+async def test_a_sign_up_tells_from_where_it_came(world: World) -> None:
+    """The team that a new user gets is in its audit log with the client's address and user agent."""
+    async with asgi_client(world.app, "192.0.2.7") as elsewhere:
+        elsewhere.headers.update(CLIENT)
+        await elsewhere.post("/v1/auth/send-code", json={"email": "zoe@acme.test"})
+        body = {"email": "zoe@acme.test", "code": world.outbox.last_code()}
+        signed_in = (await elsewhere.post("/v1/auth/verify-code", json=body)).json()
+    made = await world.sql(
+        "select actor_id, client, user_agent from audit_logs where team_id = %(team)s and resource_type = 'team'",
+        team=signed_in["teams"][0]["id"],
+    )
+    assert made == [(signed_in["user"]["id"], "192.0.2.7", "owl/1")]
+
+
 @pytest.mark.parametrize(
     ("query", "number"),
     [

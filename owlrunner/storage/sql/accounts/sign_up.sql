@@ -9,7 +9,8 @@ team as (
     returning id, name
 ),
 audit as (
-    insert into audit_logs (team_id, actor_type, actor_id, action, resource_type, resource_id, metadata)
-    select team.id, 'user', person.id::text, 'create', 'team', team.id::text, jsonb_build_object('name', team.name) from person, team
+    insert into audit_logs (team_id, actor_type, actor_id, action, resource_type, resource_id, metadata, client, user_agent)
+    select team.id, 'user', person.id::text, 'create', 'team', team.id::text, jsonb_build_object('name', team.name), %(client)s, %(user_agent)s
+    from person, team
 )
 insert into team_members (team_id, user_id, role) select team.id, person.id, 'owner' from person, team;
