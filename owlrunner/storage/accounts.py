@@ -211,7 +211,8 @@ async def put_user(session: Session, email: str, name: str) -> tuple[UUID, bool]
 
 
 async def put_member(session: Session, team_id: UUID, user_id: UUID, role: Role) -> None:
-    """Give a user a role in a team."""
+    """Give a user a role in a team; whoever changes its members at the same moment waits until the transaction ends."""
+    await lock_team(session, team_id)
     await session.rows("accounts/put_member", {"team_id": team_id, "user_id": user_id, "role": role.name.lower()})
 
 

@@ -3,11 +3,15 @@
 from uuid import UUID, uuid4
 
 import pytest
+import trio
 
 from owlrunner.accounts import Accounts, Administration
+from owlrunner.accounts.offboarding import Offboarding
 from owlrunner.actor import ApiKeyActor, Role
 from owlrunner.errors import AlreadyExists, InvalidRequest, NotFound
+from owlrunner.storage import accounts
 from owlrunner.storage.postgres import Database
+from tests.storage.rows import until_blocked
 from tests.web.web_world import World
 
 
@@ -113,3 +117,22 @@ async def test_an_integration_is_replaced_and_comes_back(world: World) -> None:
     second = await admin.set_integration(str(world.project.id), "revenuecat", {"api_key": "b"})
     assert await world.sql(rows) == [(first, {"api_key": "b"}, True, True)]
     assert first == second
+
+
+async def test_who_leaves_waits_for_a_change_of_roles(world: World) -> None:
+    """An owner who leaves while the operator takes the role from the other owner stays, because nobody else is left."""
+    admin, told = Administration(world.db), []
+    other, _ = await admin.create_user("other@acme.test", "acme", "owner")
+
+    async def leave() -> None:
+        try:
+            await Offboarding(world.db).remove_member("owner@acme.test", "acme")
+            told.append("gone")
+        except InvalidRequest as refused:
+            told.append(str(refused))
+
+    async with trio.open_nursery() as nursery, world.db.session() as session, session.transaction():
+        await accounts.put_member(session, world.team.id, other.id, Role.MEMBER)
+        nursery.start_soon(leave)
+        await until_blocked(world.db)
+    assert told == ["owner@acme.test is the only owner of the team: make somebody else one first"]
