@@ -220,6 +220,7 @@ class Accounts:
     ) -> T:
         if address is not None:
             async with self.db.session() as session, session.transaction():
+                await accounts.hold_user(session, address)
                 if await sign_ins.guess_code(session, address, code_hash, origin.place.browser, GUESSES):
                     done = await then(session, address)
                     await sign_ins.know_origin(session, address, origin.place, KNOWN_ORIGINS)

@@ -44,6 +44,7 @@ async def leave(
     Raises NotFound for somebody who is no member, InvalidRequest for the team's only owner (unless they ``may_be_alone``
     and are the only member), and for an heir who is no member.
     """
+    await accounts.hold_users(session, [one for one in (user_id, heir) if one is not None])
     await accounts.lock_team(session, team_id)
     members = {member.user_id: member for member in await accounts.members(session, team_id)}
     if user_id not in members:

@@ -10,8 +10,8 @@ from owlrunner.accounts.members import leave
 from owlrunner.actor import OperatorActor
 from owlrunner.errors import NotFound
 from owlrunner.storage import accounts
-from owlrunner.storage.accounts import ApiKey, Member
-from owlrunner.storage.postgres import Database
+from owlrunner.storage.accounts import ApiKey, Member, User
+from owlrunner.storage.postgres import Database, Session
 
 OPERATOR = OperatorActor()
 
@@ -61,11 +61,13 @@ class Offboarding:
 
         Raises InvalidRequest for the only owner of a team that has other members.
         """
-        user = await self._there.user(email)
-        to = await self._there.user(heir) if heir is not None else None
-        heirs_teams = {team.id for team, _ in to.memberships} if to is not None else set()
+        found = [await self._there.user(one) for one in (email, heir) if one is not None]
         keys: list[str] = []
         async with self.db.session() as session, session.transaction():
+            await accounts.lock_users(session, [one.id for one in found])
+            user, *heirs = [await self._still_there(session, one) for one in found]
+            to = heirs[0] if heirs else None
+            heirs_teams = {team.id for team, _ in to.memberships} if to is not None else set()
             for team, _ in user.memberships:
                 of_team = to.id if to is not None and to.id != user.id and team.id in heirs_teams else None
                 keys += await leave(session, team.id, user.id, of_team, OPERATOR, may_be_alone=True)
@@ -80,6 +82,14 @@ class Offboarding:
     async def end_sessions(self, email: str) -> int:
         """Sign a user out everywhere, and return how many sign-ins that were."""
         return await accounts.end_sessions(self.db, (await self._there.user(email)).email)
+
+    @staticmethod
+    async def _still_there(session: Session, user: User) -> User:
+        """The user as of now, when nobody else changes them any more."""
+        found = await accounts.by_email(session, user.email)
+        if found is None:
+            raise NotFound(f"user: there is none with the address {user.email!r}")
+        return found
 
     @property
     def _there(self) -> Administration:

@@ -239,6 +239,21 @@ async def remove_member(
     return row[0] if row is not None else None
 
 
+async def hold_user(session: Session, email: str) -> None:
+    """Keep the user with this address from being deleted until the transaction ends, or wait for the end of who is."""
+    await session.rows("accounts/hold_user", {"email": email})
+
+
+async def hold_users(session: Session, user_ids: Collection[UUID]) -> None:
+    """Keep users from being deleted until the transaction ends."""
+    await session.rows("accounts/hold_users", {"ids": list(user_ids)})
+
+
+async def lock_users(session: Session, user_ids: Collection[UUID]) -> None:
+    """Keep everybody from signing in as one of these users, and from referring to them, until the transaction ends."""
+    await session.rows("accounts/lock_users", {"ids": list(user_ids)})
+
+
 async def delete_user(session: Session, user_id: UUID) -> None:
     """Delete what is known of a user who is in no team."""
     await session.rows("accounts/delete_user", {"user_id": user_id})

@@ -89,12 +89,12 @@ async def value(session: Session, expression: sql.Composable) -> Any:
     return row[0]
 
 
-async def until_blocked(db: Database) -> None:
-    """Return as soon as somebody waits for a lock that somebody else holds."""
+async def until_blocked(db: Database, number: int = 1) -> None:
+    """Return as soon as so many wait for a lock that somebody else holds."""
     waiting = b"select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     async with db.dedicated() as watch:
         with trio.fail_after(PATIENCE):
-            while not (await watch.execute(waiting)).rowcount:
+            while (await watch.execute(waiting)).rowcount < number:
                 await trio.sleep(0.01)
 
 

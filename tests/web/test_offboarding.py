@@ -6,10 +6,11 @@ import httpx
 import pytest
 import trio
 
-from owlrunner.accounts import Accounts, Administration, Origin
+from owlrunner.accounts import Accounts, Administration, KeyRequest, Origin
 from owlrunner.accounts.offboarding import Offboarding
 from owlrunner.actor import Role
 from owlrunner.errors import InvalidRequest, NotFound, Unauthenticated
+from tests.storage.rows import until_blocked
 from tests.web.web_world import World
 
 ANN = "ann@acme.test"
@@ -215,3 +216,66 @@ async def test_a_user_is_deleted(world: World) -> None:
     assert (await offboarding.delete_user(ANN)).teams == [newcomer.user.memberships[0].team.slug]
     with pytest.raises(InvalidRequest, match="only owner"):
         await offboarding.delete_user("owner@acme.test")
+
+
+@pytest.mark.parametrize("first", ["sign in", "delete"])
+async def test_nobody_is_signed_in_as_a_deleted_user(world: World, first: str) -> None:
+    """Whichever of a sign-in and the user's deletion comes first, no sign-in and no known origin are left."""
+    user, _ = await Administration(world.db).create_user(ANN, "acme", "admin")
+    origin, accounts = Origin("192.0.2.7"), Accounts(world.db)
+    code = (await accounts.issue_code(ANN, origin)).code
+    put = "insert into known_origins (email, mark, used_at) values (%(e)s, %(m)s, now())"
+    await world.sql(put, e=ANN, m="client:192.0.2.7")
+    outcomes: list[str] = []
+
+    async def sign_in() -> None:
+        try:
+            await accounts.sign_in(ANN, code, origin)
+            outcomes.append("signed in")
+        except Unauthenticated:
+            outcomes.append("refused")
+
+    async def delete() -> None:
+        outcomes.append(f"deleted {(await Offboarding(world.db).delete_user(ANN)).email}")
+
+    one, other = (sign_in, delete) if first == "sign in" else (delete, sign_in)
+    # Both write this row at last, so whoever comes first stops there, in the middle of its transaction.
+    async with trio.open_nursery() as nursery, world.db.session() as session, session.transaction():
+        await session.connection.execute(b"select from known_origins for update")
+        nursery.start_soon(one)
+        await until_blocked(world.db, 1)
+        nursery.start_soon(other)
+        await until_blocked(world.db, 2)
+    assert set(outcomes) == {f"deleted {ANN}", "signed in" if first == "sign in" else "refused"}
+    assert await world.sql("select 1 from user_sessions where user_id = %(id)s", id=user.id) == []
+    assert await world.sql("select 1 from known_origins") == []
+
+
+@pytest.mark.parametrize("act", ["make a key", "get keys"])
+async def test_deleting_a_user_waits_in_no_circle(world: World, act: str) -> None:
+    """Who makes a key, or is given one, at the moment of their deletion is waited for, and the key ends with them."""
+    admin = Administration(world.db)
+    user, _ = await admin.create_user(ANN, "acme", "admin")
+    await admin.create_key("acme", "ci", created_by="admin@acme.test")
+    outcomes: list[str] = []
+
+    async def do() -> None:
+        if act == "make a key":
+            await Accounts(world.db).create_key(user, KeyRequest("ci", "agent", str(world.team.id)), Origin())
+        else:
+            await Offboarding(world.db).remove_member("admin@acme.test", "acme", ANN)
+        outcomes.append(act)
+
+    async def delete() -> None:
+        await Offboarding(world.db).delete_user(ANN)
+        outcomes.append("delete")
+
+    async with trio.open_nursery() as nursery, world.db.session() as session, session.transaction():
+        # Whoever comes first has the team's row already, and stops here, before it refers to the user.
+        await session.connection.execute(b"select from team_members for update")
+        nursery.start_soon(do)
+        await until_blocked(world.db, 1)
+        nursery.start_soon(delete)
+        await until_blocked(world.db, 2)
+    assert set(outcomes) == {act, "delete"}
+    assert await world.sql("select 1 from api_keys where created_by = %(id)s and deleted_at is null", id=user.id) == []

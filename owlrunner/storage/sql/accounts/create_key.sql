@@ -1,7 +1,11 @@
 -- Store a new API key (its hash only) and note it in the audit log. No row: whoever makes it is no admin of the team any more.
--- Both rows are locked, so that either this waits for the end of a membership, or who ends it waits for this and ends the key.
-with team as (
-    select id from teams where id = %(team_id)s for share
+-- Both rows are locked, so that either this waits for the end of a membership, or who ends it waits for this and ends the key. The user
+-- before them, as whoever deletes a user does: the key refers to the user, and would wait for that row at last.
+with person as materialized (
+    select id from users where id = %(created_by)s for key share
+),
+team as (
+    select t.id from person, teams t where t.id = %(team_id)s for share of t
 ),
 maker as (
     select m.user_id from team_members m
