@@ -117,8 +117,13 @@ class Accounts:
         """Take back a code that could not be delivered, so that it does not count for whoever asked for it."""
         await sign_ins.withdraw_code(self.db, issued.id)
 
-    async def sign_in(self, email: str | None, code: str | None, origin: Origin) -> SignedIn:
+    async def sign_in(
+        self, email: str | None, code: str | None, origin: Origin, *, new_key: str | None = None
+    ) -> SignedIn:
         """Sign a user in with a login code; an address that is new and may sign up becomes a user with a team of their own.
+
+        ``new_key`` is what the browser gets instead of its key, and is known by afterwards: the one that it had may have been
+        planted by somebody who knows it.
 
         Raises InvalidRequest, TooManyRequests and Unauthenticated.
         """
@@ -129,7 +134,7 @@ class Accounts:
             await accounts.start_session(session, user.id, hashed(token), SESSION_SECONDS)
             return SignedIn(user, token, is_new)
 
-        return await self._with_code(email, code, origin, start)
+        return await self._with_code(email, code, origin, start, new_key=new_key)
 
     async def agent_login(self, email: str | None, code: str | None, team_id: str | None, origin: Origin) -> AgentLogin:
         """Give a user's program a key that may do all an agent may, in return for a login code.
@@ -201,7 +206,13 @@ class Accounts:
         return user, is_new
 
     async def _with_code(
-        self, email: str | None, code: str | None, origin: Origin, then: Callable[[Session, str], Awaitable[T]]
+        self,
+        email: str | None,
+        code: str | None,
+        origin: Origin,
+        then: Callable[[Session, str], Awaitable[T]],
+        *,
+        new_key: str | None = None,
     ) -> T:
         """Do what a right code allows, in one transaction with using it up; a wrong guess is counted for good."""
         if not email or not code:
@@ -209,25 +220,38 @@ class Accounts:
         address = normal_email(email)
         await self._require_few_failures(address, origin)
         try:
-            return await self._guessed(address, hashed(code.strip()), origin, then)
+            return await self._guessed(address, hashed(code.strip()), origin, then, new_key=new_key)
         except Unauthenticated:
             logger.warning("a sign-in as %s from %s failed", address, origin)
             await self._note("sign_in_failed", address, origin)
             raise
 
     async def _guessed(
-        self, address: str | None, code_hash: str, origin: Origin, then: Callable[[Session, str], Awaitable[T]]
+        self,
+        address: str | None,
+        code_hash: str,
+        origin: Origin,
+        then: Callable[[Session, str], Awaitable[T]],
+        *,
+        new_key: str | None,
     ) -> T:
         if address is not None:
             async with self.db.session() as session, session.transaction():
                 await accounts.hold_user(session, address)
                 if await sign_ins.guess_code(session, address, code_hash, origin.place.browser, GUESSES):
                     done = await then(session, address)
-                    await sign_ins.know_origin(session, address, origin.place, KNOWN_ORIGINS)
+                    await self._know(session, address, origin, new_key)
                     await sign_ins.note_event(session, "sign_in", address, origin.place)
                     return done
         # Not inside of the transaction: a wrong guess is counted.
         raise Unauthenticated("Invalid or expired code")
+
+    @staticmethod
+    async def _know(session: Session, address: str, origin: Origin, new_key: str | None) -> None:
+        """Remember from where somebody has signed in; a browser by the key that it gets."""
+        place = attrs.evolve(origin, browser_key=new_key or origin.browser_key).place
+        instead_of = origin.place.browser if new_key is not None else None
+        await sign_ins.know_origin(session, address, place, KNOWN_ORIGINS, instead_of)
 
     async def _require_few_failures(self, address: str | None, origin: Origin) -> None:
         if origin.client is None:

@@ -54,9 +54,13 @@ async def guess_code(db: Speaks, email: str, code_hash: str, browser: str | None
     return row is not None and row[0]
 
 
-async def know_origin(db: Speaks, email: str, place: Place, most: int) -> None:
-    """Remember that somebody has signed in with an address from there, and the latest ``most`` such places."""
-    await db.rows("accounts/know_origin", {"email": email, "most": most, **place._asdict()})
+async def know_origin(db: Speaks, email: str, place: Place, most: int, instead_of: str | None = None) -> None:
+    """Remember that somebody has signed in with an address from there, and the latest ``most`` such places.
+
+    ``instead_of`` is the hash of the key that the browser had before; nobody is known by it any more.
+    """
+    about = {"email": email, "most": most, "instead_of": instead_of, **place._asdict()}
+    await db.rows("accounts/know_origin", about)
 
 
 async def note_event(db: Speaks, action: str, email: str | None, place: Place) -> None:

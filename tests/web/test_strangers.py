@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from owlrunner.accounts import door
+from owlrunner.accounts.credentials import hashed
 from owlrunner.accounts.origin import LIMITS
 from owlrunner.mail import MailUnavailable
 from tests.web.web_world import World, asgi_client
@@ -57,7 +58,7 @@ async def test_a_code_is_good_for_the_browser_that_asked(world: World, at: From)
 
 
 async def test_the_browser_keeps_its_key(world: World, at: From) -> None:
-    """A browser is known by one key for a year, which no script reads; over TLS no neighbour can plant it."""
+    """Until it signs in a browser keeps one key, for a year, which no script reads; over TLS no neighbour can plant it."""
     browser = at("192.0.2.1")
     response = await browser.post("/sign-in", data={"email": EMAIL})
     (cookie,) = response.headers.get_list("set-cookie")
@@ -69,6 +70,23 @@ async def test_the_browser_keeps_its_key(world: World, at: From) -> None:
     assert again.headers["set-cookie"].startswith(f"browser={key};")
     ((stored,),) = await world.sql("select distinct browser from email_verification_codes")
     assert stored not in {None, key}
+
+
+async def test_a_key_that_was_planted_knows_nobody(world: World, at: From) -> None:
+    """Who signs in gets a new key and is known by that one alone, so that whoever planted the one before is a stranger."""
+    planted = "0" * 64
+    mine, planter = at("192.0.2.1"), at("192.0.2.2")
+    for browser in (mine, planter):
+        browser.cookies.set("browser", planted, domain="127.0.0.1", path="/")
+    for _ in range(2):
+        assert await asked(mine) == 200
+        assert await guessed(mine, world.outbox.last_code()) == 303
+        ((mark,),) = await world.sql("select mark from known_origins")
+        assert mark == f"browser:{hashed(mine.cookies['browser'])}"
+    assert mine.cookies["browser"] != planted
+    for number in range(LIMITS.of_address):
+        await asked(at(f"192.0.2.{10 + number}"))
+    assert (await asked(planter), await asked(mine)) == (429, 200)
 
 
 @pytest.mark.parametrize("key", ["", "x", "ä" * 64, "0" * 5000])

@@ -46,15 +46,15 @@ def add_routes(pages: Blueprint, api: Api) -> None:
     async def check_code() -> BaseResponse | Response:
         form = await request.form
         page = _carried(form)
+        # Another page, or whoever sat here before, may have planted the key that the browser has.
+        new_key, origin = new_token(), origin_of_request(_browser_key(api))
         try:
-            signed_in = await api.accounts.sign_in(
-                page["email"], form.get("code"), origin_of_request(_browser_key(api))
-            )
+            signed_in = await api.accounts.sign_in(page["email"], form.get("code"), origin, new_key=new_key)
         except (InvalidRequest, TooManyRequests, Unauthenticated) as problem:
             return _problem("code", problem, page | {"code": ""})
-        return _with_header(
-            redirect(page["next"], 303), token_cookie(api.site, signed_in.token, seconds=SESSION_SECONDS)
-        )
+        response = redirect(page["next"], 303)
+        _with_header(response, token_cookie(api.site, signed_in.token, seconds=SESSION_SECONDS))
+        return _with_header(response, browser_cookie(api.site, new_key))
 
     @pages.post("/sign-out")
     async def sign_out() -> BaseResponse:

@@ -1,5 +1,9 @@
--- Remember from where somebody has signed in with an address: from which browser, or a program from which client. The latest few.
-with known as (
+-- Remember from where somebody has signed in with an address: from which browser, or a program from which client. The latest few. The key
+-- that the browser had until now is forgotten.
+with replaced as (
+    delete from known_origins where email = %(email)s and mark = 'browser:' || %(instead_of)s::text
+),
+known as (
     insert into known_origins (email, mark, used_at)
     select %(email)s, mark, owl_now()
     from coalesce('browser:' || %(browser)s::text, 'client:' || %(client)s::text) as mark
