@@ -1,5 +1,6 @@
 """This is the room for what somebody may do about who they are: sign in and out, and hold API keys."""
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -20,6 +21,7 @@ from owlrunner.accounts.new_keys import KeyRequest, chosen_team, create_key
 from owlrunner.accounts.origin import FAILURES_OF_CLIENT, GUESSES, KNOWN_ORIGINS, LIMITS, Origin
 from owlrunner.accounts.recent_callers import RecentCallers
 from owlrunner.accounts.sign_up import SignUp
+from owlrunner.accounts.turns import Turns
 from owlrunner.actor import Role, UserActor, in_team, require_team
 from owlrunner.errors import InvalidRequest, NotFound, PermissionDenied, TooManyRequests, Unauthenticated
 from owlrunner.storage import accounts, sign_ins
@@ -69,6 +71,7 @@ class Accounts:
     db: Database
     recent: RecentCallers = attrs.field(factory=RecentCallers)
     sign_up: SignUp = attrs.field(factory=SignUp)
+    _turns: Turns = attrs.field(factory=Turns, init=False, repr=False, eq=False)
 
     async def resolve(self, credential: str) -> Caller:
         """Who holds this raw API key or sign-in token. Raises Unauthenticated."""
@@ -97,8 +100,11 @@ class Accounts:
         address = normal_email(email)
         if address is None:
             raise InvalidRequest("Valid email is required")
-        code = new_code()
-        new = await sign_ins.issue_code(self.db, address, hashed(code), origin.place, LIMITS)
+        code, place = new_code(), origin.place
+        known = await sign_ins.is_known(self.db, address, place)
+        # Strangers are counted together. No crowd of theirs is in the way of who is known.
+        async with self._turns.of(("codes", address if known else None)):
+            new = await sign_ins.issue_code(self.db, address, hashed(code), place, LIMITS, known=known)
         if new.id is None:
             logger.warning(
                 "no login code for %s, asked for from %s: limit %s",
@@ -217,34 +223,48 @@ class Accounts:
         """Do what a right code allows, in one transaction with using it up; a wrong guess is counted for good."""
         if not email or not code:
             raise InvalidRequest("email and code required")
-        address = normal_email(email)
-        await self._require_few_failures(address, origin)
-        try:
-            return await self._guessed(address, hashed(code.strip()), origin, then, new_key=new_key)
-        except Unauthenticated:
+        address, browser = normal_email(email), origin.place.browser
+        # What others at the client do is not held against a browser from which somebody has signed in with the address.
+        is_known = (
+            address is not None and browser is not None and await sign_ins.is_known(self.db, address, origin.place)
+        )
+        client = None if is_known else origin.client
+        turn = self._turns.of(("guesses", client) if client is not None else ("guesses", address, browser))
+        async with turn, self.db.session() as session, session.transaction():
+            if client is not None:
+                await _require_few_failures(session, client)
+            done = None
+            if address is not None:
+                await accounts.hold_user(session, address)
+                done = await self._guessed(session, address, hashed(code.strip()), origin, then, new_key=new_key)
+            if done is None:
+                await sign_ins.note_event(session, "sign_in_failed", address, origin.place)
+        if done is None:
+            # Not inside of the transaction: the failure counts.
             logger.warning("a sign-in as %s from %s failed", address, origin)
-            await self._note("sign_in_failed", address, origin)
-            raise
+            raise Unauthenticated("Invalid or expired code")
+        return done
 
     async def _guessed(
         self,
-        address: str | None,
+        session: Session,
+        address: str,
         code_hash: str,
         origin: Origin,
         then: Callable[[Session, str], Awaitable[T]],
         *,
         new_key: str | None,
-    ) -> T:
-        if address is not None:
-            async with self.db.session() as session, session.transaction():
-                await accounts.hold_user(session, address)
-                if await sign_ins.guess_code(session, address, code_hash, origin.place.browser, GUESSES):
-                    done = await then(session, address)
-                    await self._know(session, address, origin, new_key)
-                    await sign_ins.note_event(session, "sign_in", address, origin.place)
-                    return done
-        # Not inside of the transaction: a wrong guess is counted.
-        raise Unauthenticated("Invalid or expired code")
+    ) -> T | None:
+        """What a right code allows; None after a guess that was wrong, and for who may not sign up."""
+        with contextlib.suppress(Unauthenticated):
+            async with session.transaction():
+                if not await sign_ins.guess_code(session, address, code_hash, origin.place.browser, GUESSES):
+                    return None
+                done = await then(session, address)
+                await self._know(session, address, origin, new_key)
+                await sign_ins.note_event(session, "sign_in", address, origin.place)
+                return done
+        return None
 
     @staticmethod
     async def _know(session: Session, address: str, origin: Origin, new_key: str | None) -> None:
@@ -253,12 +273,12 @@ class Accounts:
         instead_of = origin.place.browser if new_key is not None else None
         await sign_ins.know_origin(session, address, place, KNOWN_ORIGINS, instead_of)
 
-    async def _require_few_failures(self, address: str | None, origin: Origin) -> None:
-        if origin.client is None:
-            return
-        failures, seconds = await sign_ins.recent_failures(self.db, address, origin.place)
-        if failures >= FAILURES_OF_CLIENT:
-            raise TooManyRequests("Too many failed sign-ins. Try again later.", retry_after=max(1, seconds))
-
     async def _note(self, action: str, address: str | None, origin: Origin) -> None:
         await sign_ins.note_event(self.db, action, address, origin.place)
+
+
+async def _require_few_failures(session: Session, client: str) -> None:
+    """Raise TooManyRequests, or keep others at the client from guessing until the transaction ends."""
+    failures, seconds = await sign_ins.recent_failures(session, client)
+    if failures >= FAILURES_OF_CLIENT:
+        raise TooManyRequests("Too many failed sign-ins. Try again later.", retry_after=max(1, seconds))

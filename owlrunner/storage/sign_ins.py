@@ -4,7 +4,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from owlrunner.storage.job_runs import Speaks
-from owlrunner.storage.postgres import Database
+from owlrunner.storage.postgres import Database, Session
 
 
 class CodeLimits(NamedTuple):
@@ -33,10 +33,20 @@ class NewCode(NamedTuple):
     limit: str
 
 
-async def issue_code(db: Database, email: str, code_hash: str, place: Place, limits: CodeLimits) -> NewCode:
-    """Store a login code, unless there have been too many."""
-    asked = {"email": email, "code_hash": code_hash, **place._asdict(), **limits._asdict()}
+async def is_known(db: Speaks, email: str, place: Place) -> bool:
+    """Whether somebody has signed in with an address from there: by this browser, or by a program from this client."""
+    ((known,),) = await db.rows("accounts/is_known", {"email": email, **place._asdict()})
+    return bool(known)
+
+
+async def issue_code(
+    db: Database, email: str, code_hash: str, place: Place, limits: CodeLimits, *, known: bool
+) -> NewCode:
+    """Store a login code, unless there have been too many; ``known`` says by whose limits."""
+    asked = {"email": email, "code_hash": code_hash, "known": known, **place._asdict(), **limits._asdict()}
     async with db.session() as session, session.transaction():
+        if not known:
+            await session.rows("accounts/lock_strangers")
         await session.rows("accounts/lock_email", {"email": email})
         ((code_id, seconds, limit),) = await session.rows("accounts/issue_code", asked)
     return NewCode(code_id, seconds or 0, limit or "")
@@ -68,10 +78,11 @@ async def note_event(db: Speaks, action: str, email: str | None, place: Place) -
     await db.rows("accounts/note_event", {"action": action, "email": email, **place._asdict()})
 
 
-async def recent_failures(db: Speaks, email: str | None, place: Place) -> tuple[int, int]:
+async def recent_failures(session: Session, client: str) -> tuple[int, int]:
     """How many sign-ins from a client have failed within an hour, and the seconds until the first of them counts no more.
 
-    For a browser that is known with the address it is none.
+    Until the transaction ends nobody else counts those of this client.
     """
-    ((number, seconds),) = await db.rows("accounts/recent_failures", {"email": email, **place._asdict()})
+    await session.rows("accounts/lock_client", {"client": client})
+    ((number, seconds),) = await session.rows("accounts/recent_failures", {"client": client})
     return number, seconds or 0

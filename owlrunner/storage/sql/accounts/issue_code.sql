@@ -5,13 +5,7 @@
 -- stranger can use that up. For others there are limits by the address, by the client, and over all.
 --
 -- Returns the code's id, or null, the seconds until the next one may be asked for, and which limit it was.
-with known as (
-    -- By the browser, or by the address of a program. A browser's address says little: any key may be asked with from there.
-    select exists (
-        select from known_origins
-        where email = %(email)s and mark = coalesce('browser:' || %(browser)s::text, 'client:' || %(client)s::text)) as is_known
-),
-own as (
+with own as (
     select created_at from email_verification_codes
     where email = %(email)s and browser is not distinct from %(browser)s::text
         and (%(browser)s::text is not null or client is not distinct from %(client)s::text)
@@ -20,11 +14,11 @@ own as (
 strangers as (
     select created_at, email = %(email)s as of_address, client is not distinct from %(client)s::text as of_client
     from email_verification_codes
-    where not from_known and created_at > owl_now() - interval '1 hour' and not (select is_known from known)
+    where not from_known and created_at > owl_now() - interval '1 hour' and not %(known)s::bool
 ),
 of_day as (
     select created_at from email_verification_codes
-    where email = %(email)s and not from_known and created_at > owl_now() - interval '1 day' and not (select is_known from known)
+    where email = %(email)s and not from_known and created_at > owl_now() - interval '1 day' and not %(known)s::bool
 ),
 refused as (
     select reason, first_at + span as until from (
@@ -53,9 +47,9 @@ forgotten as (
 ),
 issued as (
     insert into email_verification_codes (email, code_hash, expires_at, created_at, browser, client, from_known)
-    select %(email)s, %(code_hash)s, owl_now() + interval '10 minutes', owl_now(), %(browser)s, %(client)s, is_known
-    from known where not exists (select from refused)
+    select %(email)s, %(code_hash)s, owl_now() + interval '10 minutes', owl_now(), %(browser)s, %(client)s, %(known)s
+    where not exists (select from refused)
     returning id
 )
 select issued.id, ceil(extract(epoch from refused.until - owl_now()))::int, refused.reason
-from known left join issued on true left join refused on true;
+from (select) as one left join issued on true left join refused on true;

@@ -1,0 +1,160 @@
+"""Limits on codes and guesses hold however many ask at the same moment, and on two servers; and no crowd takes the connections."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
+
+import pytest
+import trio
+
+from owlrunner.accounts import Accounts, Origin, door, turns
+from owlrunner.accounts.origin import FAILURES_OF_CLIENT, LIMITS
+from owlrunner.accounts.turns import Turns
+from owlrunner.errors import OwlRunnerError, ServerBusy, TooManyRequests, Unauthenticated
+from owlrunner.storage import accounts, sign_ins
+from owlrunner.storage.postgres import Database
+from tests.storage.rows import PATIENCE, look, until_blocked
+
+EMAIL = "ann@acme.test"
+
+
+@pytest.fixture
+async def servers(db: Database, database_url: str) -> AsyncIterator[tuple[Accounts, Accounts]]:
+    """Two servers on one database."""
+    async with Database(database_url) as other:
+        yield Accounts(db), Accounts(other)
+
+
+async def outcomes_of(acts: Iterable[Callable[[], Awaitable[object]]]) -> Counter[str]:
+    """What became of acts that were all done at once: how many succeeded, or failed with which error."""
+    outcomes: Counter[str] = Counter()
+
+    async def do(act: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await act()
+            outcomes["done"] += 1
+        except OwlRunnerError as error:
+            outcomes[type(error).__name__] += 1
+
+    async with trio.open_nursery() as nursery:
+        for act in acts:
+            nursery.start_soon(do, act)
+    return outcomes
+
+
+async def test_a_client_gets_no_code_too_many(servers: tuple[Accounts, Accounts]) -> None:
+    """A client that asks for the codes of many addresses at once, of two servers, gets as many as one that asks for one by one."""
+    asks = [
+        partial(servers[number % 2].issue_code, f"user{number}@acme.test", Origin("192.0.2.7")) for number in range(60)
+    ]
+    assert await outcomes_of(asks) == {"done": LIMITS.of_client, "TooManyRequests": 60 - LIMITS.of_client}
+
+
+async def test_all_clients_get_no_code_too_many(
+    servers: tuple[Accounts, Accounts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many clients at once get together as many codes as all of them may."""
+    monkeypatch.setattr(door, "LIMITS", LIMITS._replace(of_all=25))
+    asks = [
+        partial(servers[number % 2].issue_code, f"user{number}@acme.test", Origin(f"192.0.2.{number}"))
+        for number in range(60)
+    ]
+    assert await outcomes_of(asks) == {"done": 25, "TooManyRequests": 35}
+
+
+async def test_a_client_guesses_no_more_often_at_once(db: Database, servers: tuple[Accounts, Accounts]) -> None:
+    """Of many guesses at the same moment, at two servers, as many are looked at as may fail; a right one does not count."""
+    client = Origin("192.0.2.7")
+    first = (await servers[0].issue_code(EMAIL, client)).code
+    await servers[0].sign_in(EMAIL, first, client)
+    code = (await servers[0].issue_code(EMAIL, Origin("192.0.2.8"))).code
+    async with db.session() as session:
+        await session.connection.execute(
+            b"insert into security_events (action, client) select 'sign_in_failed', '192.0.2.7' from generate_series(1, %s)",
+            [FAILURES_OF_CLIENT - 10],
+        )
+    guesses = [
+        partial(servers[number % 2].sign_in, f"user{number}@acme.test", "123456", client) for number in range(60)
+    ]
+    assert await outcomes_of(guesses) == {"Unauthenticated": 10, "TooManyRequests": 50}
+    with pytest.raises(TooManyRequests):
+        await servers[1].sign_in(EMAIL, code, client)
+    async with db.session() as session:
+        rows = await look(session, "select 1 from security_events where action = 'sign_in_failed'")
+    assert len(rows) == FAILURES_OF_CLIENT
+
+
+async def test_a_malformed_address_is_a_failure_too(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no address uses a client's guesses up as well, so that it tells nothing."""
+    monkeypatch.setattr(door, "FAILURES_OF_CLIENT", 1)
+    signing_in = partial(Accounts(db).sign_in, "nobody", "123456", Origin("192.0.2.7"))
+    with pytest.raises(Unauthenticated):
+        await signing_in()
+    with pytest.raises(TooManyRequests):
+        await signing_in()
+
+
+async def test_a_crowd_of_strangers_waits_without_connections(db: Database) -> None:
+    """While a hundred ask for one address's code and cannot get it, one connection waits, and who is known there gets one."""
+    door_of = Accounts(db)
+    known = Origin("192.0.2.1", "1" * 64)
+    await sign_ins.know_origin(db, "bob@acme.test", known.place, 20)
+    async with db.dedicated() as elsewhere, trio.open_nursery() as crowd, elsewhere.transaction():
+        await elsewhere.execute(
+            b"select pg_advisory_xact_lock(hashtext('owlrunner login code'), hashtext(%s))", [EMAIL]
+        )
+        told: list[Counter[str]] = []
+
+        async def ask() -> None:
+            asks = [partial(door_of.issue_code, EMAIL, Origin(f"192.0.2.{number}")) for number in range(100)]
+            told.append(await outcomes_of(asks))
+
+        crowd.start_soon(ask)
+        await until_blocked(db)
+        with trio.fail_after(PATIENCE):
+            await accounts.answers(db)
+            await door_of.issue_code("bob@acme.test", known)
+        assert not told
+    assert told == [{"done": LIMITS.of_address, "TooManyRequests": 100 - LIMITS.of_address}]
+
+
+async def test_turns_are_taken_one_by_one(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those who want one thing one has the turn; so many wait, the next is told to come back, and others are not held up."""
+    monkeypatch.setattr(turns, "MOST_WAITING", 2)
+    queues, done, order = Turns(), trio.Event(), list[int]()
+
+    async def take(number: int) -> None:
+        async with queues.of("thing"):
+            order.append(number)
+            await done.wait()
+
+    for number in range(3):
+        nursery.start_soon(take, number)
+        await trio.testing.wait_all_tasks_blocked()
+    with pytest.raises(ServerBusy, match="The server is busy"):
+        await take(3)
+    async with queues.of("other thing"):
+        assert order == [0]
+    done.set()
+    await trio.testing.wait_all_tasks_blocked()
+    await take(4)
+    assert order == [0, 1, 2, 4]
+    assert not queues._queues
+
+
+async def test_nobody_waits_long_for_a_turn(nursery: trio.Nursery, autojump_clock: trio.testing.MockClock) -> None:
+    """Who gets no turn in time is told to come back, and takes no place in the queue any more."""
+    queues, holds = Turns(), trio.Event()
+
+    async def hold() -> None:
+        async with queues.of("thing"):
+            holds.set()
+            await trio.sleep(60)
+
+    nursery.start_soon(hold)
+    await holds.wait()
+    with pytest.raises(ServerBusy) as busy:
+        async with queues.of("thing"):
+            pass
+    assert (busy.value.retry_after, trio.current_time()) == (1, turns.PATIENCE)
+    assert queues._queues["thing"].length == 1
