@@ -258,7 +258,7 @@ class Accounts:
         """What a right code allows; None after a guess that was wrong, and for who may not sign up."""
         with contextlib.suppress(Unauthenticated):
             async with session.transaction():
-                if not await sign_ins.guess_code(session, address, code_hash, origin.place.browser, GUESSES):
+                if not await sign_ins.guess_code(session, address, code_hash, origin.place, GUESSES):
                     return None
                 done = await then(session, address)
                 await self._know(session, address, origin, new_key)

@@ -12,7 +12,7 @@ from owlrunner.decoding import storable_text
 from owlrunner.storage.sign_ins import CodeLimits, Place
 
 GUESSES = 5
-"""Wrong guesses that a code takes."""
+"""Wrong guesses that a code takes; a program's takes as many from other clients than the one that asked for it."""
 LIMITS = CodeLimits(own=5, of_address=10, of_day=30, of_client=30, of_all=1000)
 """Codes within an hour: for one address that one browser, or a program, asks for, that strangers ask for, within a day too; for all
 addresses that one stranger's client asks for, and all of them."""

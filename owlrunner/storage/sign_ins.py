@@ -57,11 +57,10 @@ async def withdraw_code(db: Speaks, code_id: UUID) -> None:
     await db.rows("accounts/withdraw_code", {"id": code_id})
 
 
-async def guess_code(db: Speaks, email: str, code_hash: str, browser: str | None, guesses: int) -> bool:
-    """Use the live code of an address and browser up and return True, or count a wrong guess (if there is a live code at all)."""
-    guess = {"email": email, "code_hash": code_hash, "browser": browser, "guesses": guesses}
-    row = await db.row("accounts/guess_code", guess)
-    return row is not None and row[0]
+async def guess_code(db: Speaks, email: str, code_hash: str, place: Place, guesses: int) -> bool:
+    """Use a live code up and return True, or count a wrong guess at each that is the browser's, or a program's."""
+    guess = {"email": email, "code_hash": code_hash, "guesses": guesses, **place._asdict()}
+    return any(is_right for (is_right,) in await db.rows("accounts/guess_code", guess))
 
 
 async def know_origin(db: Speaks, email: str, place: Place, most: int, instead_of: str | None = None) -> None:

@@ -12,6 +12,7 @@ from owlrunner.storage.sign_ins import CodeLimits, NewCode, Place
 from tests.storage.rows import look, now, put, value
 
 EMAIL = "ann@acme.test"
+PROGRAM = Place(None, None, "")
 
 
 async def put_code(session: Session, **values: Any) -> UUID:
@@ -65,28 +66,32 @@ async def test_codes_are_limited_by_the_hour(db: Database) -> None:
 
 
 async def test_a_new_code_ends_those_before_it(db: Database) -> None:
-    """Those of the address that are still good, unless there is no new one; those that are a day old are forgotten."""
+    """Those of the browser that are still good, unless there is no new one; those that are a day old are forgotten."""
     async with db.session() as session, session.transaction():
-        good = await put_code(session, created_at=now(-9))
+        good, program = (
+            await put_code(session, browser="mine", created_at=now(-9)),
+            await put_code(session, created_at=now(-9)),
+        )
         used, over = (
-            await put_code(session, used_at=now(-5), created_at=now(-9)),
-            await put_code(session, expires_at=now(-5)),
+            await put_code(session, browser="mine", used_at=now(-5), created_at=now(-9)),
+            await put_code(session, browser="mine", expires_at=now(-5)),
         )
         others = await put_code(session, email="bob@acme.test", created_at=now(-100_000))
-        old, young = await put_code(session, created_at=now(-86_401)), await put_code(session, created_at=now(-86_400))
+        old, young = [
+            await put_code(session, browser="mine", created_at=now(seconds)) for seconds in (-86_401, -86_400)
+        ]
         before = {row["id"]: row for row in await look(session, "select * from email_verification_codes")}
-        refused, *_ = await issued(session, 3)
+        refused, *_ = await issued(session, 3, browser="mine")
         assert refused is None
         after = {row["id"]: row for row in await look(session, "select * from email_verification_codes")}
         assert after == {one: row for one, row in before.items() if one != old}
-        new, *_ = await issued(session, 4)
+        new, *_ = await issued(session, 4, browser="mine")
         after = {row["id"]: row for row in await look(session, "select * from email_verification_codes")}
         at = await value(session, now())
         assert {one for one, row in after.items() if before.get(one) != row} == {good, young, new}
         assert (after[good]["expires_at"], after[young]["expires_at"]) == (at, at)
-        assert (after[used]["expires_at"], after[over]["expires_at"], after[others]["expires_at"]) == tuple(
-            before[one]["expires_at"] for one in (used, over, others)
-        )
+        kept = (used, over, others, program)
+        assert [after[one]["expires_at"] for one in kept] == [before[one]["expires_at"] for one in kept]
 
 
 async def test_guesses_are_counted_and_codes_used_once(db: Database) -> None:
@@ -97,15 +102,30 @@ async def test_guesses_are_counted_and_codes_used_once(db: Database) -> None:
         tried = await put_code(session, wrong_guesses=5)
         others = await put_code(session, email="bob@acme.test")
         before = {row["id"]: row for row in await look(session, "select * from email_verification_codes")}
-        assert not await sign_ins.guess_code(session, EMAIL, "right", None, 5)
+        assert not await sign_ins.guess_code(session, EMAIL, "right", PROGRAM, 5)
         assert {row["id"]: row for row in await look(session, "select * from email_verification_codes")} == before
         live = await put_code(session, wrong_guesses=3, expires_at=now(0.001))
-        assert not await sign_ins.guess_code(session, EMAIL, "wrong", None, 5)
-        assert await sign_ins.guess_code(session, EMAIL, "right", None, 5)
-        assert not await sign_ins.guess_code(session, EMAIL, "right", None, 5)
+        assert not await sign_ins.guess_code(session, EMAIL, "wrong", PROGRAM, 5)
+        assert await sign_ins.guess_code(session, EMAIL, "right", PROGRAM, 5)
+        assert not await sign_ins.guess_code(session, EMAIL, "right", PROGRAM, 5)
         after = {row["id"]: row for row in await look(session, "select * from email_verification_codes")}
         assert (after[live]["wrong_guesses"], after[live]["used_at"]) == (4, await value(session, now()))
         assert {one: after[one] for one in (used, over, tried, others)} == before
+
+
+async def test_guesses_from_elsewhere_are_counted_apart(db: Database) -> None:
+    """A program's code takes as many from other clients together as from the one that asked, and neither uses up the other's."""
+    async with db.session() as session, session.transaction():
+        codes = [await put_code(session, client="192.0.2.7", code_hash=f"code {number}") for number in range(2)]
+        places = [PROGRAM._replace(client=client) for client in ("192.0.2.8", "192.0.2.9", "192.0.2.7", None)]
+        for place in places * 2:
+            assert not await sign_ins.guess_code(session, EMAIL, "wrong", place, 3)
+        rows = await look(session, "select wrong_guesses, guesses_elsewhere from email_verification_codes")
+        assert rows == [{"wrong_guesses": 2, "guesses_elsewhere": 3}] * 2
+        assert not await sign_ins.guess_code(session, EMAIL, "code 0", places[0], 3)
+        assert await sign_ins.guess_code(session, EMAIL, "code 0", places[2], 3)
+        (other,) = await look(session, "select * from email_verification_codes where id = %s", codes[1])
+        assert (other["used_at"], other["wrong_guesses"]) == (None, 3)
 
 
 async def test_a_code_that_was_not_mailed_counts_among_strangers(db: Database) -> None:
@@ -202,10 +222,10 @@ async def test_a_code_is_for_the_browser_that_asked(db: Database) -> None:
         assert (await issued(session, browser="other")).id is not None
         assert (await issued(session)).id is not None
         for browser in ("other", None):
-            assert not await sign_ins.guess_code(session, EMAIL, "right", browser, 5)
+            assert not await sign_ins.guess_code(session, EMAIL, "right", PROGRAM._replace(browser=browser), 5)
         (row,) = await look(session, "select * from email_verification_codes where id = %s", mine)
         assert (row["wrong_guesses"], row["used_at"]) == (0, None)
-        assert await sign_ins.guess_code(session, EMAIL, "right", "mine", 5)
+        assert await sign_ins.guess_code(session, EMAIL, "right", PROGRAM._replace(browser="mine"), 5)
 
 
 async def test_failures_of_a_client(db: Database) -> None:

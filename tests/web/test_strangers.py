@@ -10,7 +10,7 @@ import pytest
 
 from owlrunner.accounts import door
 from owlrunner.accounts.credentials import hashed
-from owlrunner.accounts.origin import LIMITS
+from owlrunner.accounts.origin import GUESSES, LIMITS
 from owlrunner.mail import MailUnavailable
 from tests.web.web_world import World, asgi_client
 
@@ -55,6 +55,30 @@ async def test_a_code_is_good_for_the_browser_that_asked(world: World, at: From)
     assert await asked(other) == 200
     assert (await program.post("/v1/auth/send-code", json={"email": EMAIL})).status_code == 200
     assert await guessed(mine, code) == 303
+
+
+async def test_a_browsers_new_code_ends_the_one_before(world: World, at: From) -> None:
+    """Only the latest code of a browser works, so that asking again does not add targets to guess at."""
+    mine, codes = at("192.0.2.1"), list[str]()
+    for _ in range(2):
+        assert await asked(mine) == 200
+        codes.append(world.outbox.last_code())
+    assert [await guessed(mine, code) for code in codes] == [401, 303]
+
+
+async def test_no_stranger_uses_up_a_programs_code(world: World, at: From) -> None:
+    """A program signs in with its code whatever programs of other clients guess, and whoever asks for another one."""
+    mine, other = at("192.0.2.1"), at("192.0.2.2")
+    body = {"email": EMAIL}
+    assert (await mine.post("/v1/auth/send-code", json=body)).status_code == 200
+    code = world.outbox.last_code()
+    neighbour = at("192.0.2.1")
+    assert (await neighbour.post("/v1/auth/send-code", json=body)).status_code == 200
+    for _ in range(GUESSES + 1):
+        wrong = await other.post("/v1/auth/verify-code", json=body | {"code": "000000"})
+        assert wrong.status_code == 401
+    assert (await other.post("/v1/auth/send-code", json=body)).status_code == 200
+    assert (await mine.post("/v1/auth/verify-code", json=body | {"code": code})).status_code == 200
 
 
 async def test_the_browser_keeps_its_key(world: World, at: From) -> None:

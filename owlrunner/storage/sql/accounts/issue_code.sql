@@ -1,5 +1,5 @@
--- Store a new login code, unless there have been too many. A new code ends those before it of the same browser, or of programs,
--- so that whoever asks has one live code, and a guess has one target.
+-- Store a new login code, unless there have been too many. A new code ends those before it of the same browser, so that a guess has one
+-- target. It does not end those of programs, which are told apart by nothing that others could not have: somebody else would end them.
 --
 -- Whoever asks from where somebody has signed in with the address before is limited by what was asked for from there alone: no
 -- stranger can use that up. For others there are limits by the address, by the client, and over all.
@@ -39,7 +39,7 @@ refused as (
 ),
 ended as (
     update email_verification_codes set expires_at = owl_now()
-    where email = %(email)s and browser is not distinct from %(browser)s::text and used_at is null and expires_at > owl_now()
+    where email = %(email)s and browser = %(browser)s::text and used_at is null and expires_at > owl_now()
         and not exists (select from refused)
 ),
 forgotten as (
