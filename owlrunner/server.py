@@ -8,7 +8,8 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from uuid import UUID, uuid4
 
 import attrs
@@ -35,7 +36,8 @@ from owlrunner.schedules_file import read_schedules
 from owlrunner.storage import notifications
 from owlrunner.storage.servers import Registration
 from owlrunner.version import VERSION
-from owlrunner.web.app import build_app
+from owlrunner.web.app import Application, build_app
+from owlrunner.web.login_codes import LoginMails, login_mails
 from owlrunner.web.serving import serve_web
 from owlrunner.web.streams import Streams
 
@@ -98,17 +100,16 @@ async def run_server(
                 async with trio.open_nursery() as intake:
                     web_url = ""
                     if port is not None:
-                        streams = Streams(loops.wakeups.pending, stop)
-                        app = build_app(
+                        build = partial(
+                            build_app,
                             Jobs(api_db, catalog),
                             accounts,
-                            Mailer(config.mail),
-                            config,
+                            config=config,
                             missing=loops.late,
-                            streams=streams,
+                            streams=Streams(loops.wakeups.pending, stop),
                             probe=probe,
                         )
-                        web_url = await serving.start(serve_web, app, config.web, port, stop)
+                        web_url = await serving.start(_serve, build, accounts, config, port, stop)
                     claiming = await intake.start(loops.claim, runs)
                     firing = await intake.start(loops.fire)
                     reloading = await intake.start(_reload_on_hangup, config, catalog, loops.scheduler, hangups)
@@ -127,6 +128,20 @@ async def run_server(
             "the server has ended: a handler has cancelled the nursery of all runs, which is not its own"
         )
     logger.info("stopped")
+
+
+async def _serve(
+    build: Callable[[LoginMails], Application],
+    accounts: Accounts,
+    config: Config,
+    port: socket.socket,
+    stop: trio.Event,
+    *,
+    task_status: trio.TaskStatus[str],
+) -> None:
+    """Serve the web side; the mails that its requests have asked for may end after them."""
+    async with login_mails(accounts, Mailer(config.mail)) as mails:
+        await serve_web(build(mails), config.web, port, stop, task_status=task_status)
 
 
 @contextlib.asynccontextmanager

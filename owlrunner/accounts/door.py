@@ -120,7 +120,7 @@ class Accounts:
         return IssuedCode(new.id, address, code, goes_out)
 
     async def withdraw_code(self, issued: IssuedCode) -> None:
-        """Take back a code that could not be delivered, so that it does not count for whoever asked for it."""
+        """Take back a code that could not be delivered; it does not count for who is known where it was asked for."""
         await sign_ins.withdraw_code(self.db, issued.id)
 
     async def sign_in(

@@ -14,14 +14,13 @@ from owlrunner.config import Config
 from owlrunner.errors import InvalidRequest, PermissionDenied
 from owlrunner.job_run import RunStatus
 from owlrunner.jobs import Jobs
-from owlrunner.mail import Mailer
 from owlrunner.storage.audit import AuditFilters
 from owlrunner.storage.job_runs import Filters
 from owlrunner.trigger_request import TriggerRequest
 from owlrunner.web import inputs, rendering
 from owlrunner.web.auth import token_cookie
 from owlrunner.web.exchange import Answer, Request, encode
-from owlrunner.web.login_codes import mail_code
+from owlrunner.web.login_codes import LoginMails
 from owlrunner.web.readiness import Readiness
 from owlrunner.web.shares import Shares, party_of
 from owlrunner.web.site import Site
@@ -56,7 +55,7 @@ class Api:
     accounts: Accounts
     members: Members
     audit: AuditLog
-    mailer: Mailer
+    mails: LoginMails
     config: Config
     readiness: Readiness
     streams: Streams
@@ -188,9 +187,9 @@ async def me(api: Api, request: Request) -> Answer:  # noqa: ARG001
 
 
 async def send_code(api: Api, request: Request) -> Answer:
-    """Mail a login code."""
+    """Have a login code mailed."""
     body: inputs.SendCodeBody = request.body
-    await mail_code(api.accounts, api.mailer, body.email, request.origin)
+    await api.mails.issue(body.email, request.origin)
     return _ok(Message("Verification code sent"))
 
 

@@ -19,7 +19,6 @@ from owlrunner.config import Config
 from owlrunner.errors import PermissionDenied, Unauthenticated
 from owlrunner.job_type import Scope
 from owlrunner.jobs import Jobs
-from owlrunner.mail import Mailer
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Bell
 from owlrunner.web.api import Api
@@ -29,6 +28,7 @@ from owlrunner.web.dispatch import Dispatcher
 from owlrunner.web.errors import error_answer, no_route
 from owlrunner.web.exchange import MAX_BODY, Answer, ProtocolRefusal, send_answer
 from owlrunner.web.forms import read_form
+from owlrunner.web.login_codes import LoginMails
 from owlrunner.web.openapi import job_types_document, openapi_document
 from owlrunner.web.readiness import Readiness
 from owlrunner.web.routes import ROUTES
@@ -68,6 +68,7 @@ class Application(QuartTrio):
         )
         self.dispatcher = dispatcher
         self.site = api.site
+        self.mails = api.mails
         self._api = api
 
     async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:
@@ -89,7 +90,7 @@ class Application(QuartTrio):
 def build_app(
     jobs: Jobs,
     accounts: Accounts,
-    mailer: Mailer,
+    mails: LoginMails,
     config: Config,
     *,
     missing: Callable[[], Collection[str]] = tuple,
@@ -109,7 +110,7 @@ def build_app(
         accounts=accounts,
         members=Members(accounts.db),
         audit=AuditLog(accounts.db),
-        mailer=mailer,
+        mails=mails,
         config=config,
         readiness=Readiness(probe or jobs.db, missing),
         shares=Shares.of_pool(config.database.pool_size),

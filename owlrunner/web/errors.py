@@ -18,7 +18,6 @@ from owlrunner.errors import (
     TooManyRequests,
     Unauthenticated,
 )
-from owlrunner.mail import MailUnavailable
 from owlrunner.web.exchange import Answer, ProtocolRefusal, encode
 from owlrunner.web.rendering import membership_bodies
 from owlrunner.web.wire import ConflictError, CrashError, Error, ProtocolError, RouteError, SeveralTeamsError
@@ -35,16 +34,12 @@ STATUS: Mapping[type[Exception], int] = {
     TooManyRequests: 429,
     ServerBusy: 503,
     DatabaseUnavailable: 503,
-    MailUnavailable: 503,
 }
 """Each error with its status; what is derived from it gets the same. What is not in here is our own fault: 500."""
 
 OUTAGE_SECONDS = 5
 """When a client may come back after an outage."""
-OUTAGES = {
-    DatabaseUnavailable: "The database cannot be reached. Try again later.",
-    MailUnavailable: "The mail could not be sent. Try again later.",
-}
+OUTAGE = "The database cannot be reached. Try again later."
 """What is told instead of the error, which names hosts."""
 
 
@@ -62,13 +57,13 @@ def refusal_of(error: Exception, route: str) -> Refusal | None:
     if isinstance(error, StatementFailed) and error.transient:
         # Undone and tried again for nothing: a lock, a failover, a schema that is being restored. It may be over in a moment.
         logger.warning("%s: %s", route, error)
-        return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, OUTAGES[DatabaseUnavailable], OUTAGE_SECONDS)
+        return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, OUTAGE, OUTAGE_SECONDS)
     kind = next((kind for kind in type(error).__mro__ if kind in STATUS), None)
     if kind is None:
         return None
-    if kind in OUTAGES:
+    if kind is DatabaseUnavailable:
         logger.warning("%s: %s", route, error)
-        return Refusal(STATUS[kind], OUTAGES[kind], OUTAGE_SECONDS)
+        return Refusal(STATUS[kind], OUTAGE, OUTAGE_SECONDS)
     return Refusal(STATUS[kind], str(error), error.retry_after if isinstance(error, TooManyRequests) else None)
 
 

@@ -128,10 +128,15 @@ async def test_guesses_from_elsewhere_are_counted_apart(db: Database) -> None:
         assert (other["used_at"], other["wrong_guesses"]) == (None, 3)
 
 
-async def test_a_code_that_was_not_mailed_counts_among_strangers(db: Database) -> None:
-    """It ends, unless somebody has used it, and counts no more for whoever asked, but for all that strangers may ask for."""
+@pytest.mark.parametrize("from_known", [True, False])
+async def test_a_code_that_was_not_mailed_counts_for_strangers(db: Database, from_known: bool) -> None:
+    """It ends, unless somebody has used it, and counts no more for who asked from where they are known, but for all others."""
     async with db.session() as session, session.transaction():
-        codes = [await put_code(session), await put_code(session, used_at=now()), await put_code(session)]
+        codes = [
+            await put_code(session, from_known=from_known),
+            await put_code(session, from_known=from_known, used_at=now()),
+            await put_code(session, from_known=from_known),
+        ]
         for code_id in codes[:2]:
             await sign_ins.withdraw_code(session, code_id)
         at = await value(session, now())
@@ -141,9 +146,13 @@ async def test_a_code_that_was_not_mailed_counts_among_strangers(db: Database) -
             (False, False),
             (False, False),
         ]
-        assert (await issued(session, 2)).limit == "own"
-        assert (await issued(session, limits(3, of_address=3))).limit == "address"
-        assert (await issued(session, limits(3, of_address=4))).id is not None
+        if from_known:
+            assert (await issued(session, 2)).limit == "own"
+            assert (await issued(session, limits(3, of_address=1))).id is not None
+        else:
+            assert (await issued(session, 3)).limit == "own"
+            assert (await issued(session, limits(4, of_address=3))).limit == "address"
+            assert (await issued(session, limits(4, of_address=4))).id is not None
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from owlrunner.jobs import Jobs
 from owlrunner.storage import accounts as stored_accounts
 from owlrunner.storage.postgres import Database
 from owlrunner.web.app import build_app
+from owlrunner.web.login_codes import login_mails
 from tests.web.web_world import CATALOG, Outbox, World, asgi_client
 
 
@@ -28,7 +29,7 @@ async def _sign_in(db: Database, admin: Administration, email: str) -> str:
 
 
 @pytest.fixture
-async def world(db: Database) -> World:
+async def world(db: Database) -> AsyncIterator[World]:
     """Two teams with everything."""
     admin = Administration(db)
     team, other_team = await admin.create_team("Acme"), await admin.create_team("Rival")
@@ -56,23 +57,27 @@ async def world(db: Database) -> World:
         "expired token": await _sign_in(db, admin, "owner@acme.test"),
         "unknown token": "0" * 64,
     }
-    outbox = Outbox()
-    world = World(
-        db=db,
-        app=build_app(Jobs(db, CATALOG), Accounts(db), outbox, Config()),
-        outbox=outbox,
-        team=team,
-        project=await admin.create_project("acme", "Site"),
-        other_team=other_team,
-        other_project=await admin.create_project("rival", "Site"),
-        credentials=credentials,
-    )
-    hashes = {name: hashed(raw) for name, raw in credentials.items()}
-    expired = "update api_keys set expires_at = now() - interval '1 second' where key_hash = %(key)s"
-    await world.sql(expired, key=hashes["expired key"])
-    await world.sql("update api_keys set deleted_at = now() where key_hash = %(key)s", key=hashes["revoked key"])
-    await world.sql("update user_sessions set expires_at = now() where token_hash = %(t)s", t=hashes["expired token"])
-    return world
+    outbox, accounts = Outbox(), Accounts(db)
+    async with login_mails(accounts, outbox) as mails:
+        world = World(
+            db=db,
+            app=build_app(Jobs(db, CATALOG), accounts, mails, Config()),
+            mails=mails,
+            outbox=outbox,
+            team=team,
+            project=await admin.create_project("acme", "Site"),
+            other_team=other_team,
+            other_project=await admin.create_project("rival", "Site"),
+            credentials=credentials,
+        )
+        hashes = {name: hashed(raw) for name, raw in credentials.items()}
+        expired = "update api_keys set expires_at = now() - interval '1 second' where key_hash = %(key)s"
+        await world.sql(expired, key=hashes["expired key"])
+        await world.sql("update api_keys set deleted_at = now() where key_hash = %(key)s", key=hashes["revoked key"])
+        await world.sql(
+            "update user_sessions set expires_at = now() where token_hash = %(t)s", t=hashes["expired token"]
+        )
+        yield world
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ async def behind(
     for part in certificate.cert_chain_pems:
         part.write_to_path(str(tmp_path / "site.pem"), append=True)
     web = WebConfig(public_url=f"https://localhost:{port}", trusted_proxies=["127.0.0.1", "::1"])
-    app = build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.outbox, Config(web=web))
+    app = build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.mails, Config(web=web))
     async with served(app, nursery) as site:
         config = tmp_path / example
         config.write_text(adapted(example, port, address(site.url)[1], tmp_path))

@@ -60,7 +60,7 @@ async def test_signing_in_and_out(world: World, browser: httpx.AsyncClient) -> N
 async def test_a_demonstration_shows_the_code(world: World) -> None:
     """Where the server says so, the code that was mailed stands on the page, and in its field."""
     config = Config(web=WebConfig(show_codes=True))
-    async with asgi_client(build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.outbox, config)) as browser:
+    async with asgi_client(build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.mails, config)) as browser:
         page = await browser.post("/sign-in", data={"email": "admin@acme.test"})
     code = world.outbox.last_code()
     assert f"<strong>{code}</strong>" in page.text

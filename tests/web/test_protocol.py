@@ -17,6 +17,7 @@ from owlrunner.mail import Mailer
 from owlrunner.storage.postgres import Database
 from owlrunner.web.app import build_app
 from owlrunner.web.exchange import MAX_BODY
+from owlrunner.web.login_codes import LoginMails
 from tests.web.listening import address, served
 from tests.web.web_world import CATALOG, World, asgi_client
 
@@ -127,10 +128,11 @@ async def test_head_and_options(world: World, as_key: httpx.AsyncClient) -> None
     assert (options.status_code, options.content, options.headers["allow"]) == (204, b"", "GET, HEAD, OPTIONS")
 
 
-async def test_a_database_that_is_away() -> None:
+async def test_a_database_that_is_away(nursery: trio.Nursery) -> None:
     """Without the database the API says 503 and when to come back, health stays well, and ready names what is missing."""
     async with Database("postgresql://127.0.0.1:1/nobody", connect_timeout=1) as db:
-        app = build_app(Jobs(db, CATALOG), Accounts(db), Mailer(MailConfig()), Config())
+        mails = LoginMails(Accounts(db), Mailer(MailConfig()), nursery)
+        app = build_app(Jobs(db, CATALOG), Accounts(db), mails, Config())
         async with asgi_client(app) as client:
             response = await client.get("/v1/auth/whoami", headers={"authorization": "Bearer owl_agent_x"})
             assert (response.status_code, response.headers["retry-after"]) == (503, "5")
@@ -143,7 +145,7 @@ async def test_a_database_that_is_away() -> None:
 async def test_ready_names_what_the_server_lacks(world: World) -> None:
     """Ready is 200 when nothing is missing, and else names what the server says is."""
     missing: list[str] = []
-    app = build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.outbox, Config(), missing=lambda: missing)
+    app = build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.mails, Config(), missing=lambda: missing)
     async with asgi_client(app) as client:
         ready = await client.get("/ready")
         assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
@@ -214,7 +216,7 @@ async def test_pages_of_quart_share_the_port(world: World) -> None:
 async def test_secure_cookies(world: World) -> None:
     """Behind TLS the cookie never travels without."""
     app = build_app(
-        Jobs(world.db, CATALOG), Accounts(world.db), world.outbox, Config(web=WebConfig(secure_cookies=True))
+        Jobs(world.db, CATALOG), Accounts(world.db), world.mails, Config(web=WebConfig(secure_cookies=True))
     )
     async with asgi_client(app) as client:
         await client.post("/v1/auth/send-code", json={"email": "owner@acme.test"})

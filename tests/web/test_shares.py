@@ -183,7 +183,7 @@ async def test_a_tenant_does_its_worst(world: World, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("owlrunner.web.shares.PATIENCE", 0.05)
     run_id = await world.run_row()
     config = Config(database=DatabaseConfig(pool_size=10))
-    app = build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.outbox, config)
+    app = build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.mails, config)
     async with asgi_client(app) as client, trio.open_nursery() as nursery:
 
         async def ask(path: str, name: str) -> httpx.Response:

@@ -10,7 +10,7 @@ import trio
 from owlrunner.accounts.credentials import hashed
 from owlrunner.actor import AGENT_PERMISSIONS
 from owlrunner.mail import MailUnavailable
-from tests.web.web_world import World
+from tests.web.web_world import World, asgi_client
 
 EMAIL = "owner@acme.test"
 REFUSED = (401, {"error": "Invalid or expired code"})
@@ -321,15 +321,12 @@ async def test_a_deleted_team_takes_keys_and_memberships_with_it(world: World, c
     assert whoami.json() == {"type": "user", "email": EMAIL, "teams": []}
 
 
-async def test_an_unreachable_mail_server_costs_no_code(world: World, client: httpx.AsyncClient) -> None:
-    """When the mail cannot be sent the answer is 503 without its reasons, and the code does not count."""
-    world.outbox.fail_with(MailUnavailable("mail server mail.internal:587: refused"))
-    for _ in range(7):
-        response = await post(client, "send-code", email=EMAIL)
-        assert (response.status_code, response.json()) == (
-            503,
-            {"error": "The mail could not be sent. Try again later."},
-        )
-        assert response.headers["retry-after"] == "5"
-    world.outbox.fail_with(None)
-    await new_code(client, world)
+async def test_an_unreachable_mail_server_costs_no_code(world: World) -> None:
+    """Where somebody has signed in with the address before, codes that could not be mailed do not count."""
+    async with asgi_client(world.app, "192.0.2.7") as client:
+        await post(client, "verify-code", email=EMAIL, code=await new_code(client, world))
+        world.outbox.fail_with(MailUnavailable("mail server mail.internal:587: refused"))
+        for _ in range(7):
+            assert (await post(client, "send-code", email=EMAIL)).status_code == 200
+        world.outbox.fail_with(None)
+        await new_code(client, world)

@@ -1,5 +1,6 @@
 """Who becomes a user by signing in: anybody, addresses of some domains, or nobody; and from outside it looks the same."""
 
+import attrs
 import httpx
 import pytest
 
@@ -15,7 +16,9 @@ NEW = "new@stranger.test"
 def client_of(world: World, web: WebConfig) -> httpx.AsyncClient:
     """A client of a server with this configuration."""
     accounts = Accounts(world.db, RecentCallers(), SignUp.of(web))
-    return asgi_client(build_app(Jobs(world.db, CATALOG), accounts, world.outbox, Config(web=web)))
+    return asgi_client(
+        build_app(Jobs(world.db, CATALOG), accounts, attrs.evolve(world.mails, accounts=accounts), Config(web=web))
+    )
 
 
 @pytest.mark.parametrize(

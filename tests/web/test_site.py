@@ -116,7 +116,7 @@ async def test_a_neighbours_form_cancels_nothing(world: World) -> None:
 async def test_cookies_over_tls(world: World) -> None:
     """Behind TLS the cookie has a name that no neighbour can set, browsers come by TLS alone, and another name is not looked at."""
     web = WebConfig(public_url="https://127.0.0.1")
-    app = build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.outbox, Config(web=web))
+    app = build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.mails, Config(web=web))
     token = world.credentials["admin"]
     async with asgi_client(app) as client:
         page = await client.get("/sign-in")

@@ -177,7 +177,7 @@ async def test_a_ring_is_a_reason_to_look(world: World, path: str, monkeypatch: 
     monkeypatch.setattr(streams, "CALM", 3600.0)
     bell = Bell()
     ears = Streams(bell, trio.Event())
-    app = build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.outbox, Config(), streams=ears)
+    app = build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.mails, Config(), streams=ears)
     await world.run_row(status="failed", error="x", completed_at="2026-03-28T20:00:00Z")
     async with listening(app, path, world.auth("key")) as listener:
         await listener.next()
@@ -190,7 +190,7 @@ async def test_a_stream_ends_with_its_server(world: World, path: str) -> None:
     """A server that stops ends its streams by itself, at once."""
     stop = trio.Event()
     ears = Streams(Bell(), stop)
-    app = build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.outbox, Config(), streams=ears)
+    app = build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.mails, Config(), streams=ears)
     await world.run_row()
     async with listening(app, path, world.auth("key")) as listener:
         await listener.next()

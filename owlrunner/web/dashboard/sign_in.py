@@ -15,7 +15,6 @@ from owlrunner.web.auth import browser_cookie, token_cookie
 from owlrunner.web.dashboard.drawing import draw
 from owlrunner.web.dashboard.visitor import origin_of_request, require_own_form, visitor
 from owlrunner.web.errors import refusal_of
-from owlrunner.web.login_codes import mail_code
 
 HOME = "/dashboard"
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -35,7 +34,7 @@ def add_routes(pages: Blueprint, api: Api) -> None:
         # A code is good for the browser that asked for it, so that nobody else can use it up.
         key = _browser_key(api)
         try:
-            issued = await mail_code(api.accounts, api.mailer, page["email"], origin_of_request(key))
+            issued = await api.mails.issue(page["email"], origin_of_request(key))
         except (InvalidRequest, TooManyRequests) as problem:
             return _problem("sign_in", problem, page)
         shown = issued.code if api.config.web.show_codes and issued.goes_out else ""

@@ -9,7 +9,7 @@ with own as (
     select created_at from email_verification_codes
     where email = %(email)s and browser is not distinct from %(browser)s::text
         and (%(browser)s::text is not null or client is not distinct from %(client)s::text)
-        and not undelivered and created_at > owl_now() - interval '1 hour'
+        and not (undelivered and from_known) and created_at > owl_now() - interval '1 hour'
 ),
 strangers as (
     select created_at, email = %(email)s as of_address, client is not distinct from %(client)s::text as of_client
