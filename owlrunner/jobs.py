@@ -11,6 +11,7 @@ from functools import partial
 from uuid import UUID
 
 import attrs
+import trio
 
 from owlrunner.actor import Actor, OperatorActor, Role, TeamActor, in_team, require_permissions, require_team
 from owlrunner.errors import (
@@ -49,6 +50,8 @@ COUNTED = 10_000
 """How many runs of a status are counted."""
 LOOKED_AT = 50_000
 """How many of a team's newest runs are looked at for an overview."""
+# To look through a long log takes PostgreSQL a processor for half a second, and on a small machine there are few.
+_searching = trio.CapacityLimiter(1)
 LONGEST_SHOWN = 32_000
 """Bytes of JSON up to which the report on one run holds its params and its result."""
 MOST_NOTIFICATIONS = 20
@@ -201,7 +204,8 @@ class Jobs:
 
         Raises NotFound and PermissionDenied.
         """
-        async with self.db.session() as session:
+        # Before there is a connection: what waits for its turn to search keeps none from others.
+        async with _searching if wanted.text else contextlib.nullcontext(), self.db.session() as session:
             found = await overview.inspect_run(session, run_id, LONGEST_SHOWN)
             run = _seen_by(actor, found.run if found is not None else None, READ)
             assert found is not None  # noqa: S101 - or there were no run

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+import trio
 
 import owlrunner
 from owlrunner import jobs
@@ -21,7 +22,8 @@ from owlrunner.errors import (
 from owlrunner.job_run import RunStatus
 from owlrunner.jobs import READ, WRITE, Jobs
 from owlrunner.plugins import Catalog
-from owlrunner.storage.job_runs import LogFilter
+from owlrunner.storage import job_runs
+from owlrunner.storage.job_runs import LogFilter, StoredLogLine
 from owlrunner.storage.overview import Activity
 from owlrunner.storage.postgres import Database
 from owlrunner.trigger_request import TriggerRequest
@@ -180,3 +182,27 @@ async def test_a_look_back_is_told_in_as_many_steps_as_are_wanted(door: Jobs) ->
     assert (back.span, back.steps) == (timedelta(hours=1), 4)
     pending = RunStatus.PENDING
     assert sorted(back.activity) == [Activity(ago, pending, 1) for ago in (0, 1, 2, 3)]
+
+
+async def test_logs_are_searched_one_after_another(door: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two searches do not keep two processors busy, and who only looks at a log waits for neither."""
+    run_id = await put_teams_run(door)
+    searching, may_go_on, searched = trio.Event(), trio.Event(), 0
+
+    async def newest_lines(_: object, __: UUID, wanted: LogFilter, ___: object, ____: int) -> list[StoredLogLine]:
+        nonlocal searched
+        if wanted.text:
+            searched += 1
+            searching.set()
+            await may_go_on.wait()
+        return []
+
+    monkeypatch.setattr(job_runs, "newest_lines", newest_lines)
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(door.about, OPERATOR, run_id, LogFilter(text="owl"), (0, 0), 10)
+        await searching.wait()
+        await door.about(OPERATOR, run_id, LogFilter(), (0, 0), 10)
+        assert searched == 1
+        may_go_on.set()
+    assert searched == 2

@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from owlrunner.json_text import DEEPEST, MOST_EXTREMES, MOST_VALUES, BadJson, NotJson, has_many_extremes, read_json
+from owlrunner.json_text import (
+    DEEPEST,
+    MOST_EXTREMES,
+    MOST_VALUES,
+    PIECE,
+    BadJson,
+    NotJson,
+    has_many_extremes,
+    read_json,
+)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +31,9 @@ from owlrunner.json_text import DEEPEST, MOST_EXTREMES, MOST_VALUES, BadJson, No
         pytest.param(b'["%s"]' % (b",[{" * MOST_VALUES), None, id="a long text"),
         pytest.param(
             b'["\\"", ' + b'"["' + b', "["' * 200 + b"]", None, id="brackets in strings behind an escaped quote"
+        ),
+        pytest.param(
+            b'["%s", "%s"]' % (b"x" * PIECE, b"[" * 200), None, id="brackets in a string that begins in another piece"
         ),
         (b"1e308", 1e308),
         (b"-1e-999", -0.0),

@@ -11,7 +11,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from owlrunner.errors import DatabaseTrouble
 from owlrunner.storage.addresses import attempts_for_blocking
 from owlrunner.storage.connection import VANISHED_PEER
-from owlrunner.storage.postgres import SERVER_SHARE, Session, mapped_errors, query
+from owlrunner.storage.postgres import SERVER_SHARE, Session, mapped_errors
+from owlrunner.storage.queries import query
 from owlrunner.storage.session_settings import SessionSettings
 
 RV = TypeVar("RV")

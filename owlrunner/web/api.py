@@ -24,6 +24,7 @@ from owlrunner.web.login_codes import LoginMails
 from owlrunner.web.readiness import Readiness
 from owlrunner.web.shares import Shares, party_of
 from owlrunner.web.site import Site
+from owlrunner.web.slices import in_slices
 from owlrunner.web.streams import Streams
 from owlrunner.web.team_wire import RemoveAnswer
 from owlrunner.web.watched_runs import WatchedRuns
@@ -78,7 +79,8 @@ async def list_runs(api: Api, request: Request) -> Answer:
     )
     before, limit = inputs.run_cursor(query.cursor), inputs.clamped(query.limit, 50, 200)
     page = await api.jobs.page(request.caller.actor, as_uuid(request.path["teamId"]), filters, before, limit)
-    return _ok(rendering.run_page(await api.jobs.see(page.runs), page.next))
+    runs = await in_slices(await api.jobs.see(page.runs), rendering.run_body)
+    return _ok(rendering.run_page(runs, page.next))
 
 
 async def list_audit_logs(api: Api, request: Request) -> Answer:

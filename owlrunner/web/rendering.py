@@ -85,9 +85,9 @@ def _batch_item(answer: UUID | Refused) -> BatchItem:
     return BatchItem(error=str(answer), existing_run_id=existing)
 
 
-def run_page(runs: Sequence[SeenRun], after: Cursor | None) -> RunPage:
+def run_page(runs: list[JobRunBody], after: Cursor | None) -> RunPage:
     """A page of runs, for the wire."""
-    return RunPage([run_body(run) for run in runs], None if after is None else cursor_text(after), after is not None)
+    return RunPage(runs, None if after is None else cursor_text(after), after is not None)
 
 
 def audit_page(entries: Sequence[AuditEntry], after: Cursor | None) -> AuditPage:

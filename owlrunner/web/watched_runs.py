@@ -11,6 +11,7 @@ from owlrunner.storage.seen_runs import SeenRun
 from owlrunner.web.exchange import encode
 from owlrunner.web.fingerprints import fingerprint, split
 from owlrunner.web.rendering import run_body
+from owlrunner.web.slices import in_slices
 from owlrunner.web.streams import Sight, event
 from owlrunner.web.wire import OneRun
 
@@ -52,19 +53,24 @@ class WatchedRuns:
             runs |= {run.id: run for run in await self._jobs.view_many(actor, gone)}
         self._active = {run.id for run in runs.values() if run.status in ACTIVE}
         newest_last = sorted(runs.values(), key=lambda run: (run.created_at, run.id))
-        return self._told(await self._jobs.see(newest_last))
+        return self._told(await in_slices(await self._jobs.see(newest_last), _encoded))
 
     async def _page(self, actor: TeamActor, status: RunStatus | None) -> list[JobRun]:
         filters = Filters(self._filters.job_type, status, self._filters.project_id)
         return (await self._jobs.page(actor, self._team_id, filters, None, self._limit)).runs
 
-    def _told(self, runs: list[SeenRun]) -> Sight:
-        bodies = [encode(OneRun(run_body(run))) for run in runs]
-        prints = [fingerprint(body) for body in bodies]
-        news = [body for body, of_body in zip(bodies, prints, strict=True) if of_body not in self._seen]
+    def _told(self, runs: list[tuple[bytes, str]]) -> Sight:
+        prints = [of_body for _, of_body in runs]
+        news = [body for body, of_body in runs if of_body not in self._seen]
         self._seen = frozenset(prints)
         # The id stands for all of them, so it goes with the last.
         events = [event(body, name="run") for body in news[:-1]]
         identity = "".join(prints[-MOST_IN_ID:])
         events += [event(body, name="run", identity=identity) for body in news[-1:]]
         return Sight(b"".join(events), bool(self._active))
+
+
+def _encoded(run: SeenRun) -> tuple[bytes, str]:
+    """A run as it is sent, and its fingerprint."""
+    body = encode(OneRun(run_body(run)))
+    return body, fingerprint(body)

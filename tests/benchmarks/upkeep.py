@@ -9,7 +9,8 @@ import trio
 from owlrunner.actor import OperatorActor
 from owlrunner.jobs import Jobs
 from owlrunner.plugins import load_catalog
-from owlrunner.storage.postgres import Database, query
+from owlrunner.storage.postgres import Database
+from owlrunner.storage.queries import query
 from owlrunner.trigger_request import TriggerRequest
 from tests.benchmarks import tally
 from tests.benchmarks.contestants import Contestant, OwlRunner

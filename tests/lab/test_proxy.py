@@ -10,7 +10,7 @@ import trio
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from owlrunner.storage.postgres import query
+from owlrunner.storage.queries import query
 from tests.lab.faults import ANY, Case, Fault, Kind, Target
 from tests.lab.proxy import Proxy, opener_of
 

@@ -15,7 +15,7 @@ from psycopg.waiting import Ready, Wait
 
 from owlrunner.errors import DatabaseUnavailable, StatementFailed
 from owlrunner.job_run import Outcome, RunStatus
-from owlrunner.storage import attempts, postgres
+from owlrunner.storage import attempts, postgres, queries
 from owlrunner.storage.attempts import FinishedAttempt, Offer
 from owlrunner.storage.connection import TrioConnection
 from owlrunner.storage.postgres import Database, Session
@@ -128,7 +128,7 @@ async def test_what_was_refused_for_its_data_is_not_tried_again(
 async def test_only_what_reads_is_repeated_when_its_answer_is_lost(database_url: str, name: str, is_told: bool) -> None:
     """A statement that writes may have taken effect, so its caller decides; one that only reads is asked again at once."""
     async with relayed(database_url) as relay, Sessions(relay.conninfo, answer_within=0.5) as db:
-        relay.lose_answer_to(postgres.query(name)[:40])
+        relay.lose_answer_to(queries.query(name)[:40])
         if is_told:
             with pytest.raises(DatabaseUnavailable) as caught:
                 await db.row(name)

@@ -22,6 +22,7 @@ from owlrunner.web.dashboard.visitor import Visitor, token_of_request, visitor, 
 from owlrunner.web.dashboard.words import RunShown, count_words, label_of
 from owlrunner.web.inputs import run_cursor
 from owlrunner.web.rendering import cursor_text
+from owlrunner.web.slices import in_slices
 
 SHOWN = 50
 SPANS: Mapping[str, tuple[str, timedelta]] = {
@@ -105,7 +106,7 @@ def add_routes(pages: Blueprint, api: Api) -> None:
         if not who.administered:
             return draw("no_team", who=who)
         found = await _find(api, who, request.args)
-        view = _view(api, who, found)
+        view = await _view(api, who, found)
         asked, more = found.asked, found.next
         return draw(
             "runs",
@@ -129,7 +130,7 @@ def add_routes(pages: Blueprint, api: Api) -> None:
 
         async def look(_: Seen) -> View:
             who = await visitor_with(api.accounts, token)
-            return _view(api, who, await _find(api, who, told))
+            return await _view(api, who, await _find(api, who, told))
 
         return await answer(api, look)
 
@@ -154,8 +155,9 @@ async def _find(api: Api, who: Visitor, told: Mapping[str, str]) -> Found:
     return Found(team, asked, await api.jobs.see(page.runs), page.next, counts)
 
 
-def _view(api: Api, who: Visitor, found: Found) -> View:
+async def _view(api: Api, who: Visitor, found: Found) -> View:
     rows = {f"run-{seen.run.id}": shown(api, seen, found.asked.projects, who) for seen in found.runs}
+    drawn = await in_slices(list(rows.items()), lambda row: (row[0], draw_part("row", *row)))
     nothing = "" if rows else _why_nothing(found.asked)
     return View(
         title=f"Jobs of {found.team.name} · OwlRunner",
@@ -163,7 +165,7 @@ def _view(api: Api, who: Visitor, found: Found) -> View:
         parts={
             "counts": draw_part("counts", found.asked, _counted(found.counts), COUNTED),
             "nothing": draw_part("nothing", nothing, found.team, found.asked),
-            **{name: draw_part("row", name, row) for name, row in rows.items()},
+            **dict(drawn),
         },
         lists={"rows": list(rows)},
     )
