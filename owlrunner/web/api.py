@@ -118,7 +118,9 @@ async def stream_runs(api: Api, request: Request) -> Answer:
         last_event_id=request.last_event_id,
     )
     share = partial(api.shares.of, party_of(actor))
-    return Answer(200, b"", stream=await api.streams.open(watched.look, caller=actor.id, team=team_id, share=share))
+    # Of what is no team, the first look says so.
+    team = team_id or actor.id
+    return Answer(200, b"", stream=await api.streams.open(watched.look, caller=actor.id, team=team, share=share))
 
 
 async def trigger_run(api: Api, request: Request) -> Answer:

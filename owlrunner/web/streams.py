@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import NamedTuple
 from uuid import UUID
 
+import attrs
 import trio
 
 from owlrunner.errors import DatabaseTrouble, Refused, TooManyRequests
@@ -29,7 +30,7 @@ BREATH = 0.4
 SILENCE = 15.0
 """Seconds after which a stream that has nothing to tell says that it is alive, so that a lost connection is noticed."""
 MOST_STREAMS = 500
-"""Of one server."""
+"""Of one server. When there are as many, the team that has most gives one to a team that has fewer."""
 MOST_OF_TEAM = 100
 MOST_OF_CALLER = 20
 """Of one user or API key. Nobody needs so many: a browser opens one for each page that somebody looks at."""
@@ -52,11 +53,16 @@ Look = Callable[[], Awaitable[Sight]]
 Share = Callable[[], AbstractAsyncContextManager[None]]
 
 
-class _Watched(NamedTuple):
-    """What a stream looks at, and what a look holds meanwhile."""
+@attrs.define(eq=False)
+class _Stream:
+    """One open stream: what it looks at, what a look holds meanwhile, and whose it is."""
 
     look: Look
     share: Share
+    caller: UUID
+    team: UUID
+    given_up: trio.Event = attrs.field(factory=trio.Event)
+    """Set when its place is another's."""
 
 
 class Streams:
@@ -65,84 +71,98 @@ class Streams:
     def __init__(self, bell: Bell, stop: trio.Event) -> None:
         self._bell = bell
         self._stop = stop
-        self._open = 0
-        self._held: Counter[UUID] = Counter()
+        self._open: dict[_Stream, None] = {}
+        """In the order in which they were opened."""
         self._looks = trio.CapacityLimiter(LOOKS_AT_ONCE)
 
     async def open(
-        self, look: Look, *, caller: UUID, team: UUID | None = None, share: Share = nullcontext
+        self, look: Look, *, caller: UUID, team: UUID, share: Share = nullcontext
     ) -> AsyncGenerator[bytes, None]:
         """Look once, and return the events from then on. Whoever gets them must close the generator.
 
         ``caller`` is the user or the key, and ``team`` the team, in whose name it is open; ``share`` is what each later
-        look holds, as a request would. A later look that is refused ends the stream with the event ``over``: the client
-        asks anew, and is told why.
+        look holds, as a request would. A later look that is refused ends the stream with the event ``over``, and so does a
+        stream of a team that has fewer when there is no room: the client asks anew, and is told why.
 
         Raises whatever the first look raises, and TooManyRequests.
         """
-        holders = [caller] if team is None else [caller, team]
-        self._require_room(caller, team)
+        stream = _Stream(look, share, caller, team)
+        self._require_room(stream)
         rung = self._bell.listen()
         sight = await look()
         # Others were opened meanwhile. From here to where this one is counted nobody else runs.
-        self._require_room(caller, team)
-        events = self._events(_Watched(look, share), sight, rung, holders)
+        self._require_room(stream)
+        events = self._events(stream, sight, rung)
         await anext(events)
         return events
 
-    def _require_room(self, caller: UUID, team: UUID | None) -> None:
+    def _require_room(self, new: _Stream) -> None:
         for is_full, whose in (
-            (self._held[caller] >= MOST_OF_CALLER, "in your name"),
-            (team is not None and self._held[team] >= MOST_OF_TEAM, "for this team"),
-            (self._open >= MOST_STREAMS, "on this server"),
+            (sum(one.caller == new.caller for one in self._open) >= MOST_OF_CALLER, "in your name"),
+            (sum(one.team == new.team for one in self._open) >= MOST_OF_TEAM, "for this team"),
+            (len(self._open) >= MOST_STREAMS and self._dispensable(new.team) is None, "on this server"),
         ):
             if is_full:
                 raise TooManyRequests(f"Too many streams are open {whose}", retry_after=BUSY_SECONDS)
 
-    async def _events(
-        self, watched: "_Watched", sight: Sight, rung: trio.Event, holders: list[UUID]
-    ) -> AsyncGenerator[bytes, None]:
-        self._open += 1
-        self._held.update(holders)
+    def _dispensable(self, team: UUID) -> _Stream | None:
+        """The oldest stream of the team that has most, if that has more than ``team`` would have with one more."""
+        of_teams = Counter(one.team for one in self._open)
+        largest = max(of_teams, key=of_teams.__getitem__)
+        if of_teams[largest] <= of_teams[team] + 1:
+            return None
+        return next(one for one in self._open if one.team == largest)
+
+    def _add(self, new: _Stream) -> None:
+        if len(self._open) >= MOST_STREAMS and (old := self._dispensable(new.team)) is not None:
+            del self._open[old]
+            old.given_up.set()
+        self._open[new] = None
+
+    async def _events(self, stream: _Stream, sight: Sight, rung: trio.Event) -> AsyncGenerator[bytes, None]:
+        self._add(stream)
         try:
             # A generator that was never begun would not come to its end.
             yield b""
             yield BEGIN
             last_word = trio.current_time()
-            while not self._stop.is_set():
+            while not (self._stop.is_set() or stream.given_up.is_set()):
                 if sight.events or trio.current_time() - last_word > SILENCE:
                     yield sight.events or ALIVE
                     last_word = trio.current_time()
-                await self._wait(rung, ACTIVE if sight.is_active else CALM)
+                await self._wait(rung, stream, ACTIVE if sight.is_active else CALM)
                 # Listen before looking, so that no ring falls in between.
                 rung = self._bell.listen()
                 try:
-                    async with watched.share(), self._looks:
-                        sight = await watched.look()
+                    async with stream.share(), self._looks:
+                        sight = await stream.look()
                 except (DatabaseTrouble, TooManyRequests):
                     # Nothing new can be told meanwhile.
                     sight = Sight(b"", sight.is_active)
                 except Refused:
                     yield OVER
                     return
+            if stream.given_up.is_set():
+                yield OVER
         finally:
-            self._open -= 1
-            self._held -= Counter(holders)
+            self._open.pop(stream, None)
 
-    async def _wait(self, rung: trio.Event, seconds: float) -> None:
+    async def _wait(self, rung: trio.Event, stream: _Stream, seconds: float) -> None:
         """Until it is time to look again, or to stop."""
         with trio.move_on_after(BREATH):
             await self._stop.wait()
             return
         with trio.move_on_after(seconds - BREATH):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._cancel_at_stop, nursery.cancel_scope)
+                for ending in (self._stop, stream.given_up):
+                    nursery.start_soon(_cancel_at, ending, nursery.cancel_scope)
                 await rung.wait()
                 nursery.cancel_scope.cancel()
 
-    async def _cancel_at_stop(self, scope: trio.CancelScope) -> None:
-        await self._stop.wait()
-        scope.cancel()
+
+async def _cancel_at(ending: trio.Event, scope: trio.CancelScope) -> None:
+    await ending.wait()
+    scope.cancel()
 
 
 def event(data: bytes, *, name: str = "", identity: str = "") -> bytes:

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from functools import partial
 from typing import Any, NamedTuple
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import trio
@@ -15,6 +15,7 @@ import trio.testing
 from owlrunner.accounts import Accounts
 from owlrunner.actor import ApiKeyActor
 from owlrunner.config import Config
+from owlrunner.errors import TooManyRequests
 from owlrunner.jobs import Jobs
 from owlrunner.storage.job_runs import Filters
 from owlrunner.storage.postgres import Database
@@ -296,6 +297,82 @@ async def test_a_pages_streams_are_counted(world: World, monkeypatch: pytest.Mon
             assert second.status == 429
 
 
+async def opened(several: Streams, team: UUID, count: int) -> list[AsyncGenerator[bytes, None]]:
+    """So many streams of a team, each of another caller; nobody reads them yet."""
+
+    async def look() -> streams.Sight:
+        return streams.Sight(b"", is_active=False)
+
+    return [await several.open(look, caller=uuid4(), team=team) for _ in range(count)]
+
+
+async def test_whoever_has_most_gives_way_to_who_has_fewer(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full server a team gets a stream as long as another one has two more; the oldest of that one ends, and is told so."""
+    monkeypatch.setattr(streams, "MOST_STREAMS", 5)
+    several = Streams(Bell(), trio.Event())
+    first, second, third = sorted(uuid4() for _ in range(3))
+    of_first = await opened(several, first, 4)
+    (of_second,) = await opened(several, second, 1)
+    assert [await anext(one) for one in (*of_first, of_second)] == [streams.BEGIN] * 5
+    (another,) = await opened(several, second, 1)
+    assert await anext(of_first[0]) == streams.OVER
+    for team in (first, second):
+        with pytest.raises(TooManyRequests, match="on this server"):
+            await opened(several, team, 1)
+    (of_third,) = await opened(several, third, 1)
+    assert await anext(of_first[1]) == streams.OVER
+    # Those that ended had given their place away before: their end makes no room.
+    for ended in of_first[:2]:
+        assert [part async for part in ended] == []
+    with pytest.raises(TooManyRequests, match="on this server"):
+        await opened(several, third, 1)
+    await another.aclose()
+    for one in (*await opened(several, third, 1), *of_first[2:], of_second, of_third):
+        await one.aclose()
+
+
+async def test_who_gives_way_does_so_at_once(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream that waits for something new hears of it while it waits."""
+    monkeypatch.setattr(streams, "MOST_STREAMS", 2)
+    monkeypatch.setattr(streams, "CALM", 3600.0)
+    monkeypatch.setattr(streams, "SILENCE", 7200.0)
+    several = Streams(Bell(), trio.Event())
+    crowded = uuid4()
+    oldest, other = await opened(several, crowded, 2)
+    await anext(oldest)
+    told: list[tuple[bytes, float]] = []
+
+    async def hear() -> None:
+        told.append((await anext(oldest), trio.current_time()))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hear)
+        await trio.sleep(10)
+        newcomers = await opened(several, uuid4(), 1)
+        now = trio.current_time()
+    assert told == [(streams.OVER, now)]
+    for one in (oldest, other, *newcomers):
+        await one.aclose()
+
+
+async def test_a_pages_stream_counts_for_its_team(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page that is followed takes one of the streams of the team whose runs it shows, whoever looks at it."""
+    monkeypatch.setattr(streams, "MOST_OF_TEAM", 1)
+    run_id = await world.run_row()
+    page = {"cookie": f"token={world.credentials['admin']}", "accept": "text/event-stream"}
+    for followed in ("/dashboard/live", "/dashboard/jobs/live", f"/dashboard/jobs/{run_id}/live"):
+        async with listening(world.app, followed, page) as first:
+            await first.next()
+            async with listening(world.app, f"/v1/teams/{world.team.id}/jobs/stream", world.auth("key")) as second:
+                with trio.fail_after(10):
+                    await second.ended.wait()
+                assert second.status == 429
+
+
 async def test_a_ring_is_no_burst(autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many streams that a ring wakes a few look at once, and each looks."""
     monkeypatch.setattr(streams, "CALM", 3600.0)
@@ -311,7 +388,7 @@ async def test_a_ring_is_no_burst(autojump_clock: trio.testing.MockClock, monkey
         return streams.Sight(b"", is_active=False)
 
     several = Streams(bell, trio.Event())
-    opened = [await several.open(look, caller=uuid4()) for _ in range(7)]
+    opened = [await several.open(look, caller=uuid4(), team=uuid4()) for _ in range(7)]
     assert (most, looked) == (1, 7)
     async with trio.open_nursery() as nursery:
         for one in opened:
@@ -336,7 +413,7 @@ async def test_a_later_look_holds_a_share(
         held.append(shares._held[party] == 1)
         return streams.Sight(b"x", is_active=False)
 
-    opened = await Streams(Bell(), trio.Event()).open(look, caller=party, share=partial(shares.of, party))
+    opened = await Streams(Bell(), trio.Event()).open(look, caller=party, team=party, share=partial(shares.of, party))
     assert held == [False]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_listen, opened)

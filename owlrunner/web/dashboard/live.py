@@ -8,6 +8,7 @@ server, and no server remembers anything for it.
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property, partial
+from uuid import UUID
 
 import attrs
 import msgspec
@@ -15,7 +16,7 @@ from quart import Response, request
 
 from owlrunner.errors import OwlRunnerError
 from owlrunner.web.api import Api
-from owlrunner.web.dashboard.visitor import visitor
+from owlrunner.web.dashboard.visitor import Visitor, visitor
 from owlrunner.web.fingerprints import fingerprint, split
 from owlrunner.web.inputs import log_position
 from owlrunner.web.shares import party_of
@@ -96,7 +97,11 @@ Look = Callable[[Seen], Awaitable[View]]
 """Draws the live parts of one page, as one visitor sees it, with the lines of its log that the browser lacks."""
 
 
-async def answer(api: Api, look: Look) -> Response:
+TeamOf = Callable[[Visitor], Awaitable[UUID]]
+"""Whose runs a page is about. Raises NotFound and PermissionDenied."""
+
+
+async def answer(api: Api, look: Look, team_of: TeamOf) -> Response:
     """What the request wants: a stream of changes, or, from a browser that gets no stream, what has changed.
 
     Raises whatever ``look`` raises, and TooManyRequests.
@@ -121,7 +126,8 @@ async def answer(api: Api, look: Look) -> Response:
         return Response(b"", headers=HEADERS)
     who = await visitor(api.accounts)
     share = partial(api.shares.of, party_of(who.actor))
-    response = Response(await api.streams.open(sight, caller=who.actor.id, share=share), headers=HEADERS)
+    stream = await api.streams.open(sight, caller=who.actor.id, team=await team_of(who), share=share)
+    response = Response(stream, headers=HEADERS)
     response.timeout = None
     return response
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import attrs
 import trio
@@ -71,7 +72,10 @@ def add_routes(pages: Blueprint, api: Api) -> None:
                 remembered[:] = [await _past(api, who, team, span)]
             return await _view(api, who, team, remembered[-1])
 
-        return await answer(api, look)
+        async def team_of(who: Visitor) -> UUID:
+            return who.team(wanted).id
+
+        return await answer(api, look, team_of)
 
 
 def _span(told: Mapping[str, str]) -> str:

@@ -132,7 +132,10 @@ def add_routes(pages: Blueprint, api: Api) -> None:
             who = await visitor_with(api.accounts, token)
             return await _view(api, who, await _find(api, who, told))
 
-        return await answer(api, look)
+        async def team_of(who: Visitor) -> UUID:
+            return who.team(told.get("team")).id
+
+        return await answer(api, look, team_of)
 
 
 def shown(api: Api, seen: SeenRun, projects: Mapping[UUID, str], who: Visitor) -> RunShown:
