@@ -140,6 +140,10 @@ class Jobs:
         """Return runs that this door has handed out with what each waits for, and the names of who started and cancelled it."""
         return await see(self.db, runs)
 
+    def require_reader(self, actor: TeamActor, team_id: UUID | None) -> UUID:
+        """Return the team, if the actor may read its runs. Raises PermissionDenied."""
+        return _readable(actor, team_id)
+
     async def view_many(self, actor: Actor, run_ids: Collection[UUID]) -> list[JobRun]:
         """Return those of these runs that the actor may see, in one look at the database."""
         runs = []

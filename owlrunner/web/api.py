@@ -27,7 +27,7 @@ from owlrunner.web.site import Site
 from owlrunner.web.slices import in_slices
 from owlrunner.web.streams import Streams
 from owlrunner.web.team_wire import RemoveAnswer
-from owlrunner.web.watched_runs import WatchedRuns
+from owlrunner.web.watched_runs import SharedRuns, Wanted, WatchedRuns
 from owlrunner.web.wire import (
     AgentLoginAnswer,
     CancelAnswer,
@@ -65,6 +65,7 @@ class Api:
     """The answer of ``/v1/job-types``: the catalog never changes."""
     openapi: bytes
     site: Site
+    shared_runs: SharedRuns = attrs.field(factory=SharedRuns)
 
 
 async def list_runs(api: Api, request: Request) -> Answer:
@@ -109,14 +110,8 @@ async def stream_runs(api: Api, request: Request) -> Answer:
         return (await api.accounts.resolve(credential)).actor
 
     team_id, actor = as_uuid(request.path["teamId"]), request.caller.actor
-    watched = WatchedRuns(
-        api.jobs,
-        who,
-        team_id,
-        filters=filters,
-        limit=inputs.clamped(query.limit, 50, 200),
-        last_event_id=request.last_event_id,
-    )
+    wanted = Wanted(team_id, filters, inputs.clamped(query.limit, 50, 200))
+    watched = WatchedRuns(api.jobs, who, wanted, shared=api.shared_runs, last_event_id=request.last_event_id)
     share = partial(api.shares.of, party_of(actor))
     # Of what is no team, the first look says so.
     team = team_id or actor.id

@@ -5,7 +5,8 @@ Nothing here remembers what a client has: that is for the look, which is told it
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
@@ -14,6 +15,7 @@ import trio
 
 from owlrunner.errors import DatabaseTrouble, Refused, TooManyRequests
 from owlrunner.storage.wakeups import Bell
+from owlrunner.web.shared_looks import Hold
 
 CONTENT_TYPE = "text/event-stream"
 HEADERS = {
@@ -27,6 +29,8 @@ ACTIVE, CALM = 1.0, 5.0
 """Seconds between two looks: while something is active, and else. A ring is a reason to look at once."""
 BREATH = 0.4
 """Seconds between two looks at least, however often it rings."""
+GATHER = 0.01
+"""Seconds from a wakening to its look."""
 SILENCE = 15.0
 """Seconds after which a stream that has nothing to tell says that it is alive, so that a lost connection is noticed."""
 MOST_STREAMS = 500
@@ -49,8 +53,9 @@ class Sight(NamedTuple):
     """Whether something will change by itself."""
 
 
-Look = Callable[[], Awaitable[Sight]]
 Share = Callable[[], AbstractAsyncContextManager[None]]
+Look = Callable[[Hold], Awaitable[Sight]]
+"""Looks whether something is new, and holds what it is given while it asks the database."""
 
 
 @attrs.define(eq=False)
@@ -89,7 +94,8 @@ class Streams:
         stream = _Stream(look, share, caller, team)
         self._require_room(stream)
         rung = self._bell.listen()
-        sight = await look()
+        # The request has a share.
+        sight = await look(nullcontext)
         # Others were opened meanwhile. From here to where this one is counted nobody else runs.
         self._require_room(stream)
         events = self._events(stream, sight, rung)
@@ -134,8 +140,7 @@ class Streams:
                 # Listen before looking, so that no ring falls in between.
                 rung = self._bell.listen()
                 try:
-                    async with stream.share(), self._looks:
-                        sight = await stream.look()
+                    sight = await stream.look(partial(self._turn, stream))
                 except (DatabaseTrouble, TooManyRequests):
                     # Nothing new can be told meanwhile.
                     sight = Sight(b"", sight.is_active)
@@ -146,6 +151,13 @@ class Streams:
                 yield OVER
         finally:
             self._open.pop(stream, None)
+
+    @asynccontextmanager
+    async def _turn(self, stream: _Stream) -> AsyncGenerator[None, None]:
+        # Others that the same ring has woken come along, and one looks for all.
+        await trio.sleep(GATHER)
+        async with stream.share(), self._looks:
+            yield
 
     async def _wait(self, rung: trio.Event, stream: _Stream, seconds: float) -> None:
         """Until it is time to look again, or to stop."""

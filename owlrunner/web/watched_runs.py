@@ -1,7 +1,11 @@
-"""This is the room for the stream of a team's runs: which of them have changed since the client was told."""
+"""The stream of a team's runs: which of them have changed since the client was told."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+from typing import NamedTuple
 from uuid import UUID
+
+import attrs
 
 from owlrunner.actor import TeamActor
 from owlrunner.job_run import ACTIVE, JobRun, RunStatus
@@ -11,12 +15,34 @@ from owlrunner.storage.seen_runs import SeenRun
 from owlrunner.web.exchange import encode
 from owlrunner.web.fingerprints import fingerprint, split
 from owlrunner.web.rendering import run_body
+from owlrunner.web.shared_looks import Hold, SharedLooks
 from owlrunner.web.slices import in_slices
 from owlrunner.web.streams import Sight, event
 from owlrunner.web.wire import OneRun
 
 MOST_IN_ID = 500
 """How many runs the id of an event says that the client knows. It comes back as a header; what is older is sent again then."""
+
+
+class Drawn(NamedTuple):
+    """A run as it is sent."""
+
+    run: JobRun
+    body: bytes
+    mark: str
+    """The fingerprint of the body."""
+
+
+SharedRuns = SharedLooks[list[Drawn]]
+
+
+@attrs.frozen
+class Wanted:
+    """Which runs of which team, and how many of the newest besides those that are active."""
+
+    team_id: UUID | None
+    filters: Filters
+    limit: int
 
 
 class WatchedRuns:
@@ -26,51 +52,61 @@ class WatchedRuns:
         self,
         jobs: Jobs,
         who: Callable[[], Awaitable[TeamActor]],
-        team_id: UUID | None,
+        wanted: Wanted,
         *,
-        filters: Filters,
-        limit: int,
+        shared: SharedRuns,
         last_event_id: str,
     ) -> None:
         self._jobs = jobs
         # Asked at each look: what a client may see can end while it listens.
         self._who = who
-        self._team_id = team_id
-        self._filters = filters
-        self._limit = limit
+        self._wanted = wanted
+        self._shared = shared
         self._seen = split(last_event_id)
         self._active: set[UUID] = set()
 
-    async def look(self) -> Sight:
+    async def look(self, hold: Hold) -> Sight:
         """Tell what has changed, the oldest first. Raises Unauthenticated and PermissionDenied."""
         actor = await self._who()
+        # Somebody else may look for us, who may do it: whether we may is our own question.
+        self._jobs.require_reader(actor, self._wanted.team_id)
+        found = await self._shared.of(self._wanted, partial(self._newest, actor), hold)
+        runs = {one.run.id: one for one in found}
+        # What was active and is not there any more has ended meanwhile, or newer ones have come in front of it.
+        gone = frozenset(self._active - runs.keys())
+        if gone:
+            key = (self._wanted.team_id, gone)
+            runs |= {one.run.id: one for one in await self._shared.of(key, partial(self._others, actor, gone), hold)}
+        self._active = {one.run.id for one in runs.values() if one.run.status in ACTIVE}
+        return self._told(sorted(runs.values(), key=lambda one: (one.run.created_at, one.run.id)))
+
+    async def _newest(self, actor: TeamActor) -> list[Drawn]:
         runs = {run.id: run for run in await self._page(actor, None)}
         for status in ACTIVE:
             runs |= {run.id: run for run in await self._page(actor, status)}
-        # What was active and is in neither any more has ended meanwhile, or newer ones have come in front of it.
-        gone = self._active - runs.keys()
-        if gone:
-            runs |= {run.id: run for run in await self._jobs.view_many(actor, gone)}
-        self._active = {run.id for run in runs.values() if run.status in ACTIVE}
-        newest_last = sorted(runs.values(), key=lambda run: (run.created_at, run.id))
-        return self._told(await in_slices(await self._jobs.see(newest_last), _encoded))
+        return await self._drawn(list(runs.values()))
 
     async def _page(self, actor: TeamActor, status: RunStatus | None) -> list[JobRun]:
-        filters = Filters(self._filters.job_type, status, self._filters.project_id)
-        return (await self._jobs.page(actor, self._team_id, filters, None, self._limit)).runs
+        team_id, filters, limit = self._wanted.team_id, self._wanted.filters, self._wanted.limit
+        filters = Filters(filters.job_type, status, filters.project_id)
+        return (await self._jobs.page(actor, team_id, filters, None, limit)).runs
 
-    def _told(self, runs: list[tuple[bytes, str]]) -> Sight:
-        prints = [of_body for _, of_body in runs]
-        news = [body for body, of_body in runs if of_body not in self._seen]
-        self._seen = frozenset(prints)
+    async def _others(self, actor: TeamActor, ids: Collection[UUID]) -> list[Drawn]:
+        return await self._drawn(await self._jobs.view_many(actor, ids))
+
+    async def _drawn(self, runs: list[JobRun]) -> list[Drawn]:
+        return await in_slices(await self._jobs.see(runs), _draw)
+
+    def _told(self, runs: list[Drawn]) -> Sight:
+        news = [one for one in runs if one.mark not in self._seen]
+        self._seen = frozenset(one.mark for one in runs)
         # The id stands for all of them, so it goes with the last.
-        events = [event(body, name="run") for body in news[:-1]]
-        identity = "".join(prints[-MOST_IN_ID:])
-        events += [event(body, name="run", identity=identity) for body in news[-1:]]
+        events = [event(one.body, name="run") for one in news[:-1]]
+        identity = "".join(one.mark for one in runs[-MOST_IN_ID:])
+        events += [event(one.body, name="run", identity=identity) for one in news[-1:]]
         return Sight(b"".join(events), bool(self._active))
 
 
-def _encoded(run: SeenRun) -> tuple[bytes, str]:
-    """A run as it is sent, and its fingerprint."""
-    body = encode(OneRun(run_body(run)))
-    return body, fingerprint(body)
+def _draw(seen: SeenRun) -> Drawn:
+    body = encode(OneRun(run_body(seen)))
+    return Drawn(seen.run, body, fingerprint(body))

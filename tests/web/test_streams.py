@@ -18,13 +18,14 @@ from owlrunner.config import Config
 from owlrunner.errors import TooManyRequests
 from owlrunner.jobs import Jobs
 from owlrunner.storage.job_runs import Filters
-from owlrunner.storage.postgres import Database
+from owlrunner.storage.postgres import Database, Session
 from owlrunner.storage.wakeups import Bell
 from owlrunner.web import streams
 from owlrunner.web.app import Application, build_app
+from owlrunner.web.shared_looks import Hold
 from owlrunner.web.shares import Shares
 from owlrunner.web.streams import Streams
-from owlrunner.web.watched_runs import WatchedRuns
+from owlrunner.web.watched_runs import SharedRuns, Wanted, WatchedRuns
 from tests.web.web_world import CATALOG, ENDED, RUNNING, World, asgi_client
 
 
@@ -300,7 +301,7 @@ async def test_a_pages_streams_are_counted(world: World, monkeypatch: pytest.Mon
 async def opened(several: Streams, team: UUID, count: int) -> list[AsyncGenerator[bytes, None]]:
     """So many streams of a team, each of another caller; nobody reads them yet."""
 
-    async def look() -> streams.Sight:
+    async def look(_: object) -> streams.Sight:
         return streams.Sight(b"", is_active=False)
 
     return [await several.open(look, caller=uuid4(), team=team) for _ in range(count)]
@@ -378,13 +379,14 @@ async def test_a_ring_is_no_burst(autojump_clock: trio.testing.MockClock, monkey
     monkeypatch.setattr(streams, "CALM", 3600.0)
     bell, most, looking, looked = Bell(), 0, 0, 0
 
-    async def look() -> streams.Sight:
+    async def look(hold: Hold) -> streams.Sight:
         nonlocal most, looking, looked
-        looking += 1
-        most = max(most, looking)
-        await trio.sleep(0.1)
-        looking -= 1
-        looked += 1
+        async with hold():
+            looking += 1
+            most = max(most, looking)
+            await trio.sleep(0.1)
+            looking -= 1
+            looked += 1
         return streams.Sight(b"", is_active=False)
 
     several = Streams(bell, trio.Event())
@@ -409,8 +411,9 @@ async def test_a_later_look_holds_a_share(
     shares = Shares(1, 1)
     party = uuid4()
 
-    async def look() -> streams.Sight:
-        held.append(shares._held[party] == 1)
+    async def look(hold: Hold) -> streams.Sight:
+        async with hold():
+            held.append(shares._held[party] == 1)
         return streams.Sight(b"x", is_active=False)
 
     opened = await Streams(Bell(), trio.Event()).open(look, caller=party, team=party, share=partial(shares.of, party))
@@ -478,12 +481,62 @@ async def test_a_look_costs_as_much_however_many_are_active(world: World, monkey
     async def who() -> ApiKeyActor:
         return actor
 
-    watched = WatchedRuns(Jobs(world.db, CATALOG), who, world.team.id, filters=Filters(), limit=20, last_event_id="")
+    wanted = Wanted(world.team.id, Filters(), 20)
+    watched = WatchedRuns(Jobs(world.db, CATALOG), who, wanted, shared=SharedRuns(), last_event_id="")
     asked = []
     for _ in range(6):
         for _ in range(20):
             await world.run_row(exclusive=False)
         counts.clear()
-        await watched.look()
+        await watched.look(contextlib.nullcontext)
         asked.append(len(counts))
     assert asked[-1] == asked[1]
+
+
+async def test_one_looks_for_all_who_want_the_same(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of twenty streams with the same filters that a ring wakes one asks the database, and all are told, also of what has ended."""
+    monkeypatch.setattr(streams, "ACTIVE", 3600.0)
+    monkeypatch.setattr(streams, "BREATH", 0.0)
+    monkeypatch.setattr(streams, "GATHER", 0.5)
+    bell, asked = Bell(), 0
+    rows = Session.rows
+
+    async def counted(self: Session, name: str, *args: object, **options: object) -> list[tuple[object, ...]]:
+        nonlocal asked
+        asked += name.startswith("job_runs/")
+        return await rows(self, name, *args, **options)  # type: ignore[arg-type]
+
+    ears = Streams(bell, trio.Event())
+    app = build_app(Jobs(world.db, CATALOG), Accounts(world.db), world.mails, Config(), streams=ears)
+    path = f"/v1/teams/{world.team.id}/jobs/stream"
+    run_id = await world.run_row(**RUNNING)
+    async with contextlib.AsyncExitStack() as opened:
+        listeners = [
+            await opened.enter_async_context(listening(app, path, world.auth("key"), query="limit=1"))
+            for _ in range(20)
+        ]
+        for one in listeners:
+            await one.next()
+        monkeypatch.setattr(Session, "rows", counted)
+        await world.sql("update job_runs set status = 'completed', completed_at = now() where id = %(id)s", id=run_id)
+        newer = await world.run_row(status="failed", error="x", completed_at="2026-03-28T20:00:00Z")
+        bell.ring()
+        for one in listeners:
+            assert told(await one.next()) == [(run_id, "completed"), (newer, "failed")]
+    # Three pages, and what was active and is on none of them.
+    assert asked == 4
+
+
+async def test_who_may_not_look_is_told_nothing_by_who_may(world: World, path: str) -> None:
+    """A key that is revoked gets nothing more, though another one's stream has the same filters."""
+    await world.run_row(**RUNNING)
+    async with (
+        listening(world.app, path, world.auth("key")) as one,
+        listening(world.app, path, world.auth("admin")) as other,
+    ):
+        await one.next()
+        await other.next()
+        await world.sql("update api_keys set deleted_at = now()")
+        assert (await one.next())[0].name == "over"
+        run_id = await world.run_row(exclusive=False)
+        assert (run_id, "pending") in told(await other.next())

@@ -19,6 +19,7 @@ from owlrunner.web.api import Api
 from owlrunner.web.dashboard.visitor import Visitor, visitor
 from owlrunner.web.fingerprints import fingerprint, split
 from owlrunner.web.inputs import log_position
+from owlrunner.web.shared_looks import Hold
 from owlrunner.web.shares import party_of
 from owlrunner.web.streams import CONTENT_TYPE, HEADERS, Sight, event
 
@@ -112,9 +113,10 @@ async def answer(api: Api, look: Look, team_of: TeamOf) -> Response:
         change = view.beyond(seen) or Change(view.as_text, view.title, view.is_active, {}, {}, [])
         return Response(msgspec.json.encode(change), content_type="application/json")
 
-    async def sight() -> Sight:
+    async def sight(hold: Hold) -> Sight:
         nonlocal seen
-        view = await look(seen)
+        async with hold():
+            view = await look(seen)
         change = view.beyond(seen)
         if change is None:
             return Sight(b"", view.is_active)
