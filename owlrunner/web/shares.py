@@ -38,9 +38,13 @@ class Shares:
 
     @classmethod
     def of_pool(cls, connections: int) -> "Shares":
-        """So many that some connections are always left for finding out who asks."""
+        """So many that some connections are always left for finding out who asks.
+
+        Two parties do not take all of them: a team has its users and its keys, and what holds a share may wait for its turn to
+        search a log, or to be decoded.
+        """
         most = connections - connections // 5
-        return cls(most, max(1, most * 3 // 5))
+        return cls(most, max(1, most * 2 // 5))
 
     @asynccontextmanager
     async def of(self, party: UUID) -> AsyncIterator[None]:

@@ -38,8 +38,6 @@ MOST_STREAMS = 500
 MOST_OF_TEAM = 100
 MOST_OF_CALLER = 20
 """Of one user or API key. Nobody needs so many: a browser opens one for each page that somebody looks at."""
-LOOKS_AT_ONCE = 2
-"""However many streams a ring wakes: requests get their turn in between."""
 BUSY_SECONDS = 30
 BEGIN, ALIVE, OVER = b"retry: 2000\n\n", b": nothing new\n\n", b"event: over\ndata:\n\n"
 
@@ -78,7 +76,6 @@ class Streams:
         self._stop = stop
         self._open: dict[_Stream, None] = {}
         """In the order in which they were opened."""
-        self._looks = trio.CapacityLimiter(LOOKS_AT_ONCE)
 
     async def open(
         self, look: Look, *, caller: UUID, team: UUID, share: Share = nullcontext
@@ -152,11 +149,12 @@ class Streams:
         finally:
             self._open.pop(stream, None)
 
+    @staticmethod
     @asynccontextmanager
-    async def _turn(self, stream: _Stream) -> AsyncGenerator[None, None]:
+    async def _turn(stream: _Stream) -> AsyncGenerator[None, None]:
         # Others that the same ring has woken come along, and one looks for all.
         await trio.sleep(GATHER)
-        async with stream.share(), self._looks:
+        async with stream.share():
             yield
 
     async def _wait(self, rung: trio.Event, stream: _Stream, seconds: float) -> None:

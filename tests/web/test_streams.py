@@ -375,9 +375,9 @@ async def test_a_pages_stream_counts_for_its_team(world: World, monkeypatch: pyt
 
 
 async def test_a_ring_is_no_burst(autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of many streams that a ring wakes a few look at once, and each looks."""
+    """Of a caller's many streams that a ring wakes as many look at once as the caller has shares, and each looks."""
     monkeypatch.setattr(streams, "CALM", 3600.0)
-    bell, most, looking, looked = Bell(), 0, 0, 0
+    bell, shares, caller, most, looking, looked = Bell(), Shares(9, 2), uuid4(), 0, 0, 0
 
     async def look(hold: Hold) -> streams.Sight:
         nonlocal most, looking, looked
@@ -390,7 +390,8 @@ async def test_a_ring_is_no_burst(autojump_clock: trio.testing.MockClock, monkey
         return streams.Sight(b"", is_active=False)
 
     several = Streams(bell, trio.Event())
-    opened = [await several.open(look, caller=uuid4(), team=uuid4()) for _ in range(7)]
+    share = partial(shares.of, caller)
+    opened = [await several.open(look, caller=caller, team=uuid4(), share=share) for _ in range(7)]
     assert (most, looked) == (1, 7)
     async with trio.open_nursery() as nursery:
         for one in opened:
@@ -398,7 +399,7 @@ async def test_a_ring_is_no_burst(autojump_clock: trio.testing.MockClock, monkey
         await trio.sleep(1)
         bell.ring()
         await trio.sleep(1)
-        assert (most, looked) == (streams.LOOKS_AT_ONCE, 14)
+        assert (most, looked) == (2, 14)
         nursery.cancel_scope.cancel()
 
 
