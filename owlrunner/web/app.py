@@ -49,7 +49,7 @@ class Connection(TrioASGIHTTPConnection):
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Answer it."""
         try:
-            self.app.site.check(self.scope)
+            self.app.site.check(self.scope, asks_credential=self.app.dispatcher.asks_credential(self.scope))
         except (ProtocolRefusal, PermissionDenied) as refusal:
             await send_answer(self.scope, send, error_answer(refusal, f"{self.scope['method']} {self.scope['path']}"))
             return

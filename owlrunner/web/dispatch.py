@@ -98,6 +98,12 @@ class Dispatcher:
         self._api = api
         self._router = Router(routes)
 
+    def asks_credential(self, scope: HTTPScope) -> bool:
+        """Whether the request goes to a route that answers nobody without a credential. Pages have rules of their own."""
+        found = self._router.find(scope["raw_path"])
+        route = found.routes.get(scope["method"]) if found is not None else None
+        return route is not None and route.auth is not Auth.NONE
+
     async def serve(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> bool:
         """Answer the request and return True, or return False and leave it untouched: it is not one of ours."""
         found = self._router.find(scope["raw_path"])

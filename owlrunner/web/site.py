@@ -2,8 +2,9 @@
 
 Two attacks use the browser of somebody who is signed in, or just near. Another site's page sends a form or a request here, to
 which the browser adds our cookie: it names that site in ``Origin``. And by DNS rebinding the name of the attacker's page comes
-to mean our address, so that to the browser page and server are one origin: but it puts that name into ``Host``. Neither can
-make up an Authorization header, so a request that has one is nobody's misuse.
+to mean our address, so that to the browser page and server are one origin: but it puts that name into ``Host``. Neither knows a
+credential, so a request that is answered by the one in its Authorization header is nobody's misuse. The header alone proves
+nothing: a page of a name that means us may set any.
 """
 
 import ipaddress
@@ -63,9 +64,13 @@ class Site:
     def _cookie(self, name: str) -> str:
         return f"{PREFIX}{name}" if self.tls else name
 
-    def check(self, scope: HTTPScope) -> None:
-        """Raise ProtocolRefusal (421) for a name that is not ours, and PermissionDenied for a change that another page asks for."""
-        if header(scope, b"authorization") is not None or scope["path"] in FOR_ANYBODY:
+    def check(self, scope: HTTPScope, *, asks_credential: bool) -> None:
+        """Raise ProtocolRefusal (421) for a name that is not ours, and PermissionDenied for a change that another page asks for.
+
+        ``asks_credential`` says that nothing is done before the request's credential is found to be good, and that an
+        Authorization header goes before a cookie.
+        """
+        if (asks_credential and header(scope, b"authorization") is not None) or scope["path"] in FOR_ANYBODY:
             return
         host = (header(scope, b"host") or b"").decode("latin-1").lower()
         name = _name(host)

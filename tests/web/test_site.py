@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx
 import pytest
 
 from owlrunner.accounts import Accounts
@@ -19,7 +20,9 @@ PLAIN = WebConfig(public_url="http://jobs.example.com:8080")
 BEHIND_TLS = WebConfig(secure_cookies=True, hosts=["owl.internal"])
 
 
-def verdict(web: WebConfig, method: str = "GET", path: str = "/v1/auth/whoami", **headers: str) -> str:
+def verdict(
+    web: WebConfig, method: str = "GET", path: str = "/v1/auth/whoami", *, asks_credential: bool = True, **headers: str
+) -> str:
     """What becomes of a request with these headers."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     scope: Any = {
@@ -28,7 +31,7 @@ def verdict(web: WebConfig, method: str = "GET", path: str = "/v1/auth/whoami", 
         "headers": [(name.encode(), value.encode()) for name, value in names.items()],
     }
     try:
-        Site.of(web).check(scope)
+        Site.of(web).check(scope, asks_credential=asks_credential)
     except ProtocolRefusal as refusal:
         return {421: "misdirected"}[refusal.status]
     except PermissionDenied:
@@ -69,6 +72,35 @@ def test_who_need_not_know_the_name() -> None:
     assert verdict(LOCAL) == "served"
 
 
+def test_a_header_alone_proves_nothing() -> None:
+    """Where no credential is asked for, an Authorization header opens neither another name nor another site's change."""
+    theirs = {"host": "evil.example", "authorization": "Basic eDp5"}
+    assert verdict(LOCAL, asks_credential=False, **theirs) == "misdirected"
+    theirs = {"host": "127.0.0.1", "origin": "http://evil.example", "authorization": ""}
+    assert verdict(LOCAL, "POST", asks_credential=False, **theirs) == "denied"
+
+
+async def test_by_another_name_only_a_credential_is_answered(world: World, client: httpx.AsyncClient) -> None:
+    """Whatever Authorization header a page of a name that means us sets, it sees no page, signs in nobody, and needs a good key."""
+    evil = {"host": "evil.example", "authorization": "Bearer x"}
+    session = {"cookie": f"token={world.credentials['admin']}"}
+    runs = f"/v1/teams/{world.team.id}/jobs"
+    for method, path, status in (
+        ("GET", "/sign-in", 421),
+        ("POST", "/sign-in", 421),
+        ("GET", "/dashboard", 421),
+        ("POST", "/v1/auth/send-code", 421),
+        ("POST", "/v1/auth/verify-code", 421),
+        ("GET", "/nowhere", 421),
+        ("PUT", runs, 421),
+        ("GET", runs, 401),
+        ("POST", f"{runs}/trigger", 401),
+    ):
+        answer = await client.request(method, path, headers=evil | session)
+        assert (method, path, answer.status_code) == (method, path, status)
+    assert (await client.get(runs, headers=evil | world.auth("key"))).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("web", "headers", "wanted"),
     [
@@ -96,9 +128,8 @@ def test_who_need_not_know_the_name() -> None:
 )
 def test_origins(web: WebConfig, headers: dict[str, str], wanted: str) -> None:
     """What changes something is taken from our own pages, by scheme, name and port, and from programs; reading is free."""
-    assert verdict(web, "POST", **headers) == wanted
-    assert verdict(web, "DELETE", **headers) == wanted
-    assert verdict(web, "GET", **headers) == "served"
+    for method, becomes in (("POST", wanted), ("DELETE", wanted), ("GET", "served")):
+        assert verdict(web, method, asks_credential=True, **headers) == becomes
 
 
 async def test_a_neighbours_form_cancels_nothing(world: World) -> None:
