@@ -47,6 +47,10 @@ async def leave(
     await accounts.hold_users(session, [one for one in (user_id, heir) if one is not None])
     await accounts.lock_team(session, team_id)
     members = {member.user_id: member for member in await accounts.members(session, team_id)}
+    if isinstance(by, UserActor) and (by.id != user_id or heir is not None):
+        # Whoever was an owner when they asked may have been taken out by another one meanwhile.
+        now = members.get(by.id)
+        require_team(attrs.evolve(by, teams={team_id: now.role} if now is not None else {}), team_id, Role.OWNER)
     if user_id not in members:
         raise NotFound("user: no member of the team")
     if heir is not None and (heir not in members or heir == user_id):

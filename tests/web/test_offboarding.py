@@ -7,9 +7,11 @@ import pytest
 import trio
 
 from owlrunner.accounts import Accounts, Administration, KeyRequest, Origin
+from owlrunner.accounts.members import leave
 from owlrunner.accounts.offboarding import Offboarding
-from owlrunner.actor import Role
+from owlrunner.actor import OperatorActor, Role
 from owlrunner.errors import InvalidRequest, NotFound, Unauthenticated
+from owlrunner.storage import accounts as accounts_of
 from tests.storage.rows import until_blocked
 from tests.web.web_world import World
 
@@ -184,6 +186,30 @@ async def test_two_owners_cannot_take_each_other_out(world: World) -> None:
     assert sorted(outcomes) == ["gone", "stays"]
 
 
+async def test_who_is_no_owner_any_more_removes_nobody(world: World, as_owner: httpx.AsyncClient) -> None:
+    """An owner whose request waits while another one takes them out is told that they are none, and nobody else has gone."""
+    administration = Administration(world.db)
+    for email in (ANN, "bob@acme.test"):
+        await administration.create_user(email, "acme", "owner")
+    bob = await administration.user("bob@acme.test")
+    owner = await administration.user("owner@acme.test")
+    answers: list[httpx.Response] = []
+
+    async def remove() -> None:
+        answers.append(await as_owner.delete(f"/v1/teams/{world.team.id}/members/{bob.id}"))
+
+    async with trio.open_nursery() as nursery, world.db.session() as session, session.transaction():
+        await accounts_of.lock_team(session, world.team.id)
+        nursery.start_soon(remove)
+        await until_blocked(world.db)
+        await leave(session, world.team.id, owner.id, None, OperatorActor())
+    assert [answer.status_code for answer in answers] == [403]
+    assert [one.email for one in await Offboarding(world.db).members("acme") if one.role is Role.OWNER] == [
+        ANN,
+        "bob@acme.test",
+    ]
+
+
 async def test_a_user_is_deleted(world: World) -> None:
     """Address, name, sign-ins and codes go, memberships and keys with them, or to an heir; what they did stays, without a name."""
     admin, offboarding, accounts = Administration(world.db), Offboarding(world.db), Accounts(world.db)
@@ -207,6 +233,15 @@ async def test_a_user_is_deleted(world: World) -> None:
         assert await world.sql(f"select 1 from {table} where email = %(e)s", e=ANN) == [], table
     ((name, email),) = await world.sql("select name, email from users where id = %(id)s", id=signed_in.user.id)
     assert (name, email) == ("Deleted user", f"deleted-{signed_in.user.id}@deleted.invalid")
+    # That they were taken in and out stays on record, and their address does not.
+    assert (
+        await world.sql(
+            "select 1 from audit_logs where metadata::text like '%%ann@%%' or changes::text like '%%ann@%%'"
+        )
+        == []
+    )
+    told = "select 1 from audit_logs where resource_id = %(id)s and resource_type = 'team_member'"
+    assert len(await world.sql(told, id=str(signed_in.user.id))) == 4
     with pytest.raises(NotFound):
         await offboarding.delete_user(ANN)
     again = await accounts.issue_code(ANN, origin)

@@ -15,6 +15,10 @@ origins as (
 events as (
     update security_events e set email = null, user_agent = null from gone where e.email = gone.email
 ),
+noted as (
+    -- Who did something, and what, stays; by whose address they were known does not.
+    update audit_logs a set metadata = a.metadata - 'email' from gone where a.metadata ->> 'email' = gone.email
+),
 nameless as (
     -- .invalid can be nobody's (RFC 2606), so nobody signs in as this user again.
     update users u set email = 'deleted-' || u.id || '@deleted.invalid', name = 'Deleted user', updated_at = owl_now()
