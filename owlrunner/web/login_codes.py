@@ -5,6 +5,7 @@ codes are mailed: where sign-up is closed, that is who is a user. So nothing of 
 """
 
 import logging
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,6 +18,8 @@ from owlrunner.mail import MAX_THREADS, MAX_WAITING, Mailer, MailUnavailable
 
 MOST_UNDER_WAY = MAX_THREADS + MAX_WAITING
 """Codes that are being mailed. As many as the mailer takes; those that wait for its server's name to be resolved count as well."""
+LONGEST_PAUSE = 1.0
+"""Seconds from an answer to the work for its mail, at the most: by chance, so that the time of no answer has to do with it."""
 LAST_SECONDS = 5.0
 """How long mails that are under way get when the server stops."""
 
@@ -30,6 +33,7 @@ class LoginMails:
     accounts: Accounts
     mailer: Mailer
     nursery: trio.Nursery
+    longest_pause: float = LONGEST_PAUSE
 
     async def issue(self, email: str | None, origin: Origin) -> IssuedCode:
         """Issue a code, and have it mailed. Raises InvalidRequest and TooManyRequests, whoever is known by the address."""
@@ -43,6 +47,8 @@ class LoginMails:
 
     async def _mail(self, issued: IssuedCode) -> None:
         """Mail a code, unless it is for an address that may not sign up."""
+        # To make a mail takes as long as half an answer.
+        await trio.sleep(secrets.SystemRandom().uniform(0, self.longest_pause))
         if not issued.goes_out:
             return
         try:
@@ -71,8 +77,10 @@ class LoginMails:
 
 
 @asynccontextmanager
-async def login_mails(accounts: Accounts, mailer: Mailer) -> AsyncIterator[LoginMails]:
+async def login_mails(
+    accounts: Accounts, mailer: Mailer, longest_pause: float = LONGEST_PAUSE
+) -> AsyncIterator[LoginMails]:
     """Mail codes as long as the block lasts. What is under way at its end gets a moment, and is ended then."""
     async with trio.open_nursery() as nursery:
-        yield LoginMails(accounts, mailer, nursery)
+        yield LoginMails(accounts, mailer, nursery, longest_pause)
         nursery.cancel_scope.deadline = trio.current_time() + LAST_SECONDS

@@ -58,7 +58,7 @@ async def world(db: Database) -> AsyncIterator[World]:
         "unknown token": "0" * 64,
     }
     outbox, accounts = Outbox(), Accounts(db)
-    async with login_mails(accounts, outbox) as mails:
+    async with login_mails(accounts, outbox, longest_pause=0.0) as mails:
         world = World(
             db=db,
             app=build_app(Jobs(db, CATALOG), accounts, mails, Config()),

@@ -51,7 +51,7 @@ def away() -> MailConfig:
 
 def mails_of(world: World, mail: MailConfig, nursery: trio.Nursery) -> LoginMails:
     """Mails of a server to which only users may sign in."""
-    return LoginMails(Accounts(world.db, RecentCallers(), SignUp.of(CLOSED)), Mailer(mail), nursery)
+    return LoginMails(Accounts(world.db, RecentCallers(), SignUp.of(CLOSED)), Mailer(mail), nursery, longest_pause=0.0)
 
 
 def client_of(world: World, mails: LoginMails) -> httpx.AsyncClient:
@@ -86,6 +86,26 @@ async def test_a_code_is_mailed_after_the_answer(world: World, serve: Serve) -> 
             body = {"email": USER, "code": message["subject"].split()[0]}
             assert recipients == [USER]
             assert (await client.post("/v1/auth/verify-code", json=body)).status_code == 200
+
+
+async def test_the_work_for_a_mail_begins_at_a_time_of_its_own(
+    world: World, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between an answer and what is done for its mail lies a pause by chance, for users and for others."""
+    pauses: list[tuple[float, float]] = []
+
+    class Chance:
+        def uniform(self, least: float, most: float) -> float:
+            pauses.append((least, most))
+            return 0.0
+
+    monkeypatch.setattr("owlrunner.web.login_codes.secrets.SystemRandom", Chance)
+    _, port = serve()
+    accounts = Accounts(world.db, RecentCallers(), SignUp.of(CLOSED))
+    async with login_mails(accounts, Mailer(mail_config(port))) as mails:
+        for email in (USER, STRANGER):
+            await mails.issue(email, Origin("192.0.2.7"))
+    assert pauses == [(0, login_codes.LONGEST_PAUSE)] * 2
 
 
 async def test_the_answer_waits_for_no_mail(world: World, silent: MailConfig) -> None:
