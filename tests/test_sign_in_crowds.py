@@ -7,8 +7,9 @@ from functools import partial
 import pytest
 import trio
 
-from owlrunner.accounts import Accounts, Origin, door, turns
+from owlrunner.accounts import Accounts, Origin, door, refusals, turns
 from owlrunner.accounts.origin import FAILURES_OF_CLIENT, LIMITS
+from owlrunner.accounts.refusals import Refusals
 from owlrunner.accounts.turns import Turns
 from owlrunner.errors import OwlRunnerError, ServerBusy, TooManyRequests, Unauthenticated
 from owlrunner.storage import accounts, sign_ins
@@ -142,6 +143,99 @@ async def test_turns_are_taken_one_by_one(nursery: trio.Nursery, monkeypatch: py
     assert not queues._queues
 
 
+async def test_nobody_takes_all_places(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client has so many places in a queue, and others find one; who is not known counts for nobody."""
+    monkeypatch.setattr(turns, "MOST_OF_ONE", 2)
+    queues, order = Turns(), list[str]()
+
+    async def wait(holder: str | None) -> None:
+        async with queues.of("thing", holder):
+            order.append(holder or "")
+            await trio.sleep_forever()
+
+    for holder in ("a", "a", "a", None, None, None, None, "b"):
+        nursery.start_soon(wait, holder)
+        await trio.testing.wait_all_tasks_blocked()
+    with pytest.raises(ServerBusy):
+        await wait("a")
+    assert (order, queues._queues["thing"].holders) == (["a"], {"a": 3, None: 4, "b": 1})
+    nursery.cancel_scope.cancel()
+
+
+async def test_who_was_refused_takes_no_turn(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client over its limit is told so, for any address, without asking the database again; others are asked for."""
+    door_of, crowd = Accounts(db), Origin("192.0.2.7")
+    for number in range(LIMITS.of_client):
+        await door_of.issue_code(f"user{number}@acme.test", crowd)
+    with pytest.raises(TooManyRequests) as first:
+        await door_of.issue_code("another@acme.test", crowd)
+    asked: list[str] = []
+
+    async def issue_code(_: object, email: str, *__: object, **___: object) -> sign_ins.NewCode:
+        asked.append(email)
+        return sign_ins.NewCode(None, 7, "address")
+
+    monkeypatch.setattr(sign_ins, "issue_code", issue_code)
+    with pytest.raises(TooManyRequests) as second:
+        await door_of.issue_code("yet.another@acme.test", crowd)
+    assert asked == []
+    assert first.value.retry_after is not None
+    assert first.value.retry_after - 60 < (second.value.retry_after or 0) <= first.value.retry_after
+    # Of an address that strangers have asked for too often a stranger is refused there, and asks for others.
+    for client, email in (
+        ("192.0.2.8", EMAIL),
+        ("192.0.2.8", EMAIL),
+        ("192.0.2.8", "bob@acme.test"),
+        ("192.0.2.9", EMAIL),
+    ):
+        with pytest.raises(TooManyRequests):
+            await door_of.issue_code(email, Origin(client))
+    assert asked == [EMAIL, "bob@acme.test", EMAIL]
+    async with db.session() as session:
+        noted = await look(session, "select email from security_events where action = 'code_refused' order by at")
+    assert [row["email"] for row in noted] == ["another@acme.test", EMAIL, "bob@acme.test", EMAIL]
+
+
+def test_refusals_end_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each ends at its time, and is remembered for a minute; of too many the oldest is forgotten, and what is renewed is new."""
+    monkeypatch.setattr(refusals, "MOST", 2)
+    now = 100.0
+    monkeypatch.setattr(trio, "current_time", lambda: now)
+    some = Refusals()
+    some.remember("a", 10)
+    some.remember("b", 20)
+    assert (some.seconds_left("a"), some.seconds_left("a", "b"), some.seconds_left("c")) == (10, 20, 0)
+    some.remember("a", 5)
+    some.remember("c", 3600)
+    assert (some.seconds_left("a"), some.seconds_left("b"), some.seconds_left("c", "a")) == (5, 0, 3600)
+    now += 5
+    assert (some.seconds_left("a"), some.seconds_left("c")) == (0, 3595)
+    now += refusals.KEPT - 5
+    assert some.seconds_left("c") == 0
+
+
+async def test_a_record_is_not_filled(db: Database) -> None:
+    """Of what happens again and again with one address at one client a hundred an hour are noted, and others' events as before."""
+    here, there = Origin("192.0.2.7").place, Origin("192.0.2.8").place
+    for _ in range(103):
+        await sign_ins.note_event(db, "sign_in_failed", EMAIL, here)
+    for action, email, place in (
+        ("sign_in", EMAIL, here),
+        ("sign_in_failed", None, here),
+        ("sign_in_failed", EMAIL, there),
+    ):
+        await sign_ins.note_event(db, action, email, place)
+    async with db.session() as session:
+        (noted,) = await look(session, "select count(*) from security_events")
+        assert noted["count"] == 103
+        await session.connection.execute(
+            "update security_events set at = owl_now() - interval '1 hour' where email is not null"
+        )
+        await sign_ins.note_event(session, "sign_in_failed", EMAIL, here)
+        (noted,) = await look(session, "select count(*) from security_events")
+        assert noted["count"] == 104
+
+
 async def test_nobody_waits_long_for_a_turn(nursery: trio.Nursery, autojump_clock: trio.testing.MockClock) -> None:
     """Who gets no turn in time is told to come back, and takes no place in the queue any more."""
     queues, holds = Turns(), trio.Event()
@@ -157,4 +251,4 @@ async def test_nobody_waits_long_for_a_turn(nursery: trio.Nursery, autojump_cloc
         async with queues.of("thing"):
             pass
     assert (busy.value.retry_after, trio.current_time()) == (1, turns.PATIENCE)
-    assert queues._queues["thing"].length == 1
+    assert queues._queues["thing"].holders.total() == 1

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from uuid import UUID
@@ -20,6 +21,7 @@ from owlrunner.accounts.credentials import (
 from owlrunner.accounts.new_keys import KeyRequest, chosen_team, create_key
 from owlrunner.accounts.origin import FAILURES_OF_CLIENT, GUESSES, KNOWN_ORIGINS, LIMITS, Origin
 from owlrunner.accounts.recent_callers import RecentCallers
+from owlrunner.accounts.refusals import Refusals
 from owlrunner.accounts.sign_up import SignUp
 from owlrunner.accounts.turns import Turns
 from owlrunner.actor import Role, UserActor, in_team, require_team
@@ -72,6 +74,7 @@ class Accounts:
     recent: RecentCallers = attrs.field(factory=RecentCallers)
     sign_up: SignUp = attrs.field(factory=SignUp)
     _turns: Turns = attrs.field(factory=Turns, init=False, repr=False, eq=False)
+    _refusals: Refusals = attrs.field(factory=Refusals, init=False, repr=False, eq=False)
 
     async def resolve(self, credential: str) -> Caller:
         """Who holds this raw API key or sign-in token. Raises Unauthenticated."""
@@ -102,8 +105,12 @@ class Accounts:
             raise InvalidRequest("Valid email is required")
         code, place = new_code(), origin.place
         known = await sign_ins.is_known(self.db, address, place)
+        asks_here = (address, place.browser, place.client, known)
+        if (seconds := self._refusals.seconds_left(asks_here, *([] if known else [place.client]))) > 0:
+            # Whoever asks on after a refusal takes nobody's turn, and fills no log.
+            raise _too_many_codes(seconds)
         # Strangers are counted together. No crowd of theirs is in the way of who is known.
-        async with self._turns.of(("codes", address if known else None)):
+        async with self._turns.of(("codes", address if known else None), None if known else place.client):
             new = await sign_ins.issue_code(self.db, address, hashed(code), place, LIMITS, known=known)
         if new.id is None:
             logger.warning(
@@ -112,10 +119,11 @@ class Accounts:
                 origin,
                 new.limit,
             )
+            # Without a client's address it is everybody who is not known.
+            is_clients = new.limit == "client" and place.client is not None
+            self._refusals.remember(place.client if is_clients else asks_here, new.seconds)
             await self._note("code_refused", address, origin)
-            raise TooManyRequests(
-                "Too many verification codes requested. Try again later.", retry_after=max(1, new.seconds)
-            )
+            raise _too_many_codes(new.seconds)
         goes_out = self.sign_up.allows(address) or await accounts.by_email(self.db, address) is not None
         return IssuedCode(new.id, address, code, goes_out)
 
@@ -275,6 +283,11 @@ class Accounts:
 
     async def _note(self, action: str, address: str | None, origin: Origin) -> None:
         await sign_ins.note_event(self.db, action, address, origin.place)
+
+
+def _too_many_codes(seconds: float) -> TooManyRequests:
+    message = "Too many verification codes requested. Try again later."
+    return TooManyRequests(message, retry_after=max(1, math.ceil(seconds)))
 
 
 async def _require_few_failures(session: Session, client: str) -> None:

@@ -5,6 +5,7 @@ the same thing one asks the database; the others wait here, a bounded number for
 lock.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
@@ -17,14 +18,16 @@ PATIENCE = 5.0
 """Seconds that somebody waits for a turn."""
 MOST_WAITING = 200
 """How many wait for one thing."""
+MOST_OF_ONE = 50
+"""How many of those are one client's: nobody takes all places."""
 RETRY_AFTER = 1
 
 
 @attrs.define
 class _Queue:
     turn: trio.Lock = attrs.field(factory=trio.Lock)
-    length: int = 0
-    """How many wait, or have the turn."""
+    holders: Counter[Hashable] = attrs.field(factory=Counter)
+    """How many wait, or have the turn, by whose they are."""
 
 
 class Turns:
@@ -34,12 +37,12 @@ class Turns:
         self._queues: dict[Hashable, _Queue] = {}
 
     @asynccontextmanager
-    async def of(self, thing: Hashable) -> AsyncIterator[None]:
-        """Have the turn as long as the block lasts. Raises ServerBusy."""
+    async def of(self, thing: Hashable, holder: Hashable = None) -> AsyncIterator[None]:
+        """Have the turn as long as the block lasts, for ``holder``, if it is known who that is. Raises ServerBusy."""
         queue = self._queues.setdefault(thing, _Queue())
-        if queue.length > MOST_WAITING:
+        if queue.holders.total() > MOST_WAITING or (holder is not None and queue.holders[holder] > MOST_OF_ONE):
             raise _busy()
-        queue.length += 1
+        queue.holders[holder] += 1
         try:
             with trio.move_on_after(PATIENCE) as waiting:
                 await queue.turn.acquire()
@@ -50,8 +53,8 @@ class Turns:
             finally:
                 queue.turn.release()
         finally:
-            queue.length -= 1
-            if not queue.length:
+            queue.holders -= Counter([holder])
+            if not queue.holders:
                 del self._queues[thing]
 
 
