@@ -8,6 +8,9 @@ from hypercorn.protocol.events import Event, Request, Response
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 
+LONGEST_HEAD = 16 * 1024
+"""Bytes of a request line and headers."""
+
 
 class Http1(H11Protocol):
     """HTTP/1.1 as we speak it: no upgrades, nothing ambiguous, and no next request after a body that was not read."""
@@ -31,8 +34,11 @@ class Http1(H11Protocol):
     async def _create_stream(self, request: h11.Request) -> None:
         headers = dict(request.headers)
         self._has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
-        if request.method == b"PRI":
+        if request.method == b"PRI" or request.http_version not in {b"1.0", b"1.1"}:
             await self._refuse(505)
+        elif _size_of_head(request) > LONGEST_HEAD:
+            # h11 bounds a head that comes bit by bit.
+            await self._refuse(431)
         elif b"content-length" in headers and b"transfer-encoding" in headers:
             # Proxies differ in which of the two they believe.
             await self._refuse(400)
@@ -64,3 +70,7 @@ class Http1(H11Protocol):
     async def _refuse(self, status: int) -> None:
         await self._send_error_response(status)
         await self.send(Closed())
+
+
+def _size_of_head(request: h11.Request) -> int:
+    return len(request.target) + sum(len(name) + len(value) + len(": \r\n") for name, value in request.headers)

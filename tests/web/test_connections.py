@@ -245,12 +245,29 @@ async def test_a_crash_ends_one_exchange(app: App, nursery: trio.Nursery) -> Non
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"505"),
         ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
         ("GET / HTTP/1.1\r\nHost: x\r\nX: " + "y" * 20_000, b"431"),
+        ("GET / HTTP/1.1\r\nHost: x\r\nX: " + "y" * 20_000 + "\r\n\r\n", b"431"),
+        (f"GET /{'y' * 20_000} HTTP/1.1\r\nHost: x\r\n\r\n", b"431"),
+        ("GET / HTTP/1.1\r\nHost: x\r\n" + "X: y\r\n" * 3000 + "\r\n", b"431"),
+        ("GET / HTTP/1.2\r\nHost: x\r\n\r\n", b"505"),
+        ("GET / HTTP/9.9\r\nHost: x\r\n\r\n", b"505"),
         ("\x16\x03\x01\x02\r\n\r\n", b"400"),
     ],
-    ids=["HTTP/2", "two lengths", "a long head", "TLS"],
+    ids=[
+        *(
+            "HTTP/2",
+            "two lengths",
+            "a long head",
+            "a long head at once",
+            "a long target",
+            "many headers",
+            "1.2",
+            "9.9",
+            "TLS",
+        ),
+    ],
 )
 async def test_what_is_not_spoken_is_refused(app: App, nursery: trio.Nursery, sent: str, status: bytes) -> None:
-    """HTTP/2, a length that proxies would disagree about, a head without end, and TLS are answered, and no more is read."""
+    """Other versions, a length that proxies would disagree about, a long head, and TLS are answered, and no more is read."""
     async with served(app, nursery, linger=1.0) as site, connected(site, sent) as stream:
         assert (await rest(stream)).split(b" ")[1] == status
 
