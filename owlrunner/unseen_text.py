@@ -7,7 +7,9 @@ UNSEEN = re.compile(
     "\x00-\x1f\x7f-\x9f"  # C0, DEL and C1: control characters
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # turn the direction of what follows
     "\u2028\u2029"  # end a line
-    "\u00ad\u200b\u2060-\u2064\ufeff\U000e0000-\U000e007f"  # have no width
+    "\u00ad\u034f\u180b-\u180f\u200b\u2060-\u2065\u206a-\u206f\ufe00-\ufe0e\ufeff\ufff0-\ufffb"  # have no width
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"  # nor have these
+    "\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # are empty
     "]"
 )
-"""Not the joiners U+200C and U+200D: Persian is written with the one, emoji are put together with the other."""
+"""Not the joiners U+200C and U+200D, with which Persian is written and emoji are put together, nor U+FE0F, which makes emoji."""

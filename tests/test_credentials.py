@@ -19,7 +19,17 @@ from owlrunner.errors import InvalidRequest
 
 @pytest.mark.parametrize(
     "name",
-    ["A", "a" * 255, "Zoë 🦉", "👩\u200d💻", "\u0645\u06cc\u200c\u062e", "a" + chr(0xD7FF), "a" + chr(0xE000), "a b"],
+    [
+        "A",
+        "a" * 255,
+        "Zoë 🦉",
+        "👩\u200d💻",
+        "\u0645\u06cc\u200c\u062e",
+        "a" + chr(0xD7FF),
+        "a" + chr(0xE000),
+        "a b",
+        "\u2764\ufe0f",
+    ],
 )
 def test_a_name(name: str) -> None:
     """1 to 255 characters that can be stored; what stands around them is not part of it."""
@@ -28,13 +38,24 @@ def test_a_name(name: str) -> None:
 
 UNSEEN_OR_HALF = (
     *(0x7F, 0x9B, 0xAD, 0x61C, 0x200B, 0x200F, 0x2028, 0x202A, 0x202E, 0x2060, 0x2066, 0x2069, 0xFEFF, 0xE0041),
+    *(0x34F, 0x115F, 0x1160, 0x17B4, 0x180B, 0x206F, 0x2800, 0x3164, 0xFE00, 0xFE0E, 0xFFA0, 0xFFF9, 0x1D173, 0xE0100),
     *(0xD800, 0xDBFF, 0xDFFF),
 )
 
 
 @pytest.mark.parametrize(
     "name",
-    [None, "", " \t", "a" * 256, "a\x1fb", "a\nb", *("a" + chr(code) + "b" for code in UNSEEN_OR_HALF), "\u200d\u200c"],
+    [
+        None,
+        "",
+        " \t",
+        "a" * 256,
+        "a\x1fb",
+        "a\nb",
+        *("a" + chr(code) + "b" for code in UNSEEN_OR_HALF),
+        "\u200d\u200c",
+        "\ufe0f\u200d",
+    ],
 )
 def test_no_name(name: str | None) -> None:
     """Nothing, too much, what nobody sees or turns text around, and halves of surrogate pairs are refused."""

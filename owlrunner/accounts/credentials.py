@@ -114,7 +114,7 @@ def checked_days(days: int | None) -> int | None:
 def checked_name(text: str | None, what: str = "name") -> str:
     """A name that people give to something: 1 to 255 characters that can be stored and seen. Raises InvalidRequest."""
     name = (text or "").strip()
-    is_seen = any(letter.isprintable() for letter in name) and not UNSEEN.search(name)
+    is_seen = any(letter.isprintable() and letter != "\ufe0f" for letter in name) and not UNSEEN.search(name)
     if not is_seen or len(name) > 255 or any(0xD800 <= ord(letter) <= 0xDFFF for letter in name):
         raise InvalidRequest(f"{what}: expected 1 to 255 printable characters")
     return name
