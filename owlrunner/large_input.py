@@ -26,9 +26,15 @@ async def decoded(work: Callable[[], T], size: int) -> T:
     return await trio.to_thread.run_sync(work, limiter=_decoding)
 
 
-def size_of(value: object) -> int:
-    """How many bytes of JSON a value makes, or more than LARGE where it cannot be written: whoever decodes it says why."""
+def json_of(value: object) -> bytes | None:
+    """A value as JSON; None where it cannot be written: whoever decodes it says why."""
     try:
-        return len(msgspec.json.encode(value))
+        return msgspec.json.encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError):
-        return LARGE + 1
+        return None
+
+
+def size_of(value: object) -> int:
+    """How many bytes of JSON a value makes, or more than LARGE where it cannot be written."""
+    written = json_of(value)
+    return LARGE + 1 if written is None else len(written)

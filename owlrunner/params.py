@@ -19,10 +19,11 @@ import msgspec
 
 from owlrunner.decoding import Undecodable, convert, decode, field_names, holds_unstorable_text
 from owlrunner.errors import InvalidParams
-from owlrunner.json_text import MOST_EXTREMES, has_many_extremes, read_json
+from owlrunner.json_text import MOST_ZEROS, has_many_zeros, read_json
 from owlrunner.raised_errors import named
 
 WHERE = "params"
+MANY_ZEROS = f"params: the exponents of numbers such as 1e300 add up to more than {MOST_ZEROS:,}"
 UNSTORABLE = "params: text with NUL characters or lone surrogates cannot be stored"
 _SCALARS = (int, float, str, bool, types.NoneType)
 
@@ -76,8 +77,8 @@ def _json(stored: object) -> bytes:
     # A text about JSON may hold the same characters, hence the second look.
     if b"\\u0000" in text and holds_unstorable_text(read_json(text)):
         raise Undecodable(UNSTORABLE)
-    if has_many_extremes(text):
-        raise Undecodable(f"{WHERE}: more than {MOST_EXTREMES:,} numbers beyond 1e100 or closer to 0 than 1e-99")
+    if has_many_zeros(text):
+        raise Undecodable(MANY_ZEROS)
     return text
 
 

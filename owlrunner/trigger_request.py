@@ -10,7 +10,9 @@ import msgspec
 from owlrunner.durations import parse_duration, parse_instant
 from owlrunner.errors import InvalidParams, InvalidRequest
 from owlrunner.job_type import AnyJobType, Scope
-from owlrunner.large_input import size_of
+from owlrunner.json_text import has_many_zeros
+from owlrunner.large_input import json_of
+from owlrunner.params import MANY_ZEROS
 
 RUN_AT_YEARS = range(1970, 3000)
 MAX_PARAMS_BYTES = 256 * 1024
@@ -48,7 +50,10 @@ def checked_project(job_type: AnyJobType, text: str | None) -> UUID | None:
 def checked_params(job_type: AnyJobType, params: Any) -> str | None:
     """Params as the JSON text to store, the same for whoever gives them: API, form, command line, file of schedules."""
     # Before: what will be refused is not worth the time that it would take.
-    _require_size(size_of(params))
+    if (given := json_of(params)) is not None:
+        _require_size(len(given))
+        if has_many_zeros(given):
+            raise InvalidParams(MANY_ZEROS)
     text = job_type.encode_params(params)
     if text is None:
         return None

@@ -58,3 +58,11 @@ def test_params_that_decoding_makes_too_large_are_refused() -> None:
     name = "x" * (MAX_PARAMS_BYTES - len('{"by_name":{"":1}}') - 1)
     with pytest.raises(InvalidParams, match=REFUSED):
         checked_params(padded, {"by_name": {name: 1}})
+
+
+def test_numbers_that_are_slow_to_read_are_not_decoded() -> None:
+    """Strings that would become numbers with very many digits in all are refused before that."""
+    with pytest.raises(
+        InvalidParams, match=r"^params: the exponents of numbers such as 1e300 add up to more than 1,000,000$"
+    ):
+        checked_params(padded, {"by_name": {str(number): "1e300" for number in range(4000)}})

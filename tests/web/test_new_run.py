@@ -104,3 +104,26 @@ async def test_a_form_is_read_within_bounds(
         headers = {"content-type": "application/x-www-form-urlencoded"}
         assert (await client.post("/sign-in", content=text, headers=headers)).status_code == status
     assert await world.sql("select count(*) from job_runs") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "form_text", "status"),
+    [
+        ("application/x-www-form-urlencoded", b"param.label=%ED%A0%80", 400),
+        ("application/x-www-form-urlencoded", b"param.label=%FF", 400),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="team"\r\n\r\nacme\r\n--x--\r\n',
+            415,
+        ),
+    ],
+    ids=["half a character", "no character", "in parts"],
+)
+async def test_a_form_that_no_page_of_ours_sends_is_refused(
+    world: World, admins: httpx.AsyncClient, form: dict[str, Any], content_type: str, form_text: bytes, status: int
+) -> None:
+    """What is no UTF-8 is not stored as something else, and forms in parts, which take long to read, are not read at all."""
+    sent = urlencode(form).encode() + b"&" + form_text
+    answer = await admins.post(NEW, content=sent, headers={"content-type": content_type})
+    assert answer.status_code == status
+    assert await world.sql("select count(*) from job_runs") == [(0,)]
