@@ -18,6 +18,7 @@ from owlrunner.durations import parse_duration, parse_instant
 from owlrunner.errors import InvalidRequest
 from owlrunner.job_run import RunStatus
 from owlrunner.storage.job_runs import Cursor
+from owlrunner.written_dates import parse_date
 
 T = TypeVar("T")
 
@@ -174,7 +175,7 @@ def moment(text: str | None, where: str) -> datetime | timedelta | None:
     if text is None:
         return None
     span = parse_duration(text)
-    found = span if span is not None else parse_instant(text)
+    found = span if span is not None else parse_date(text)
     if found is None:
         raise InvalidRequest(f"{where}: expected an ISO 8601 time or a span such as 7d, got {text[:60]!r}")
     return found
