@@ -10,7 +10,7 @@ from psycopg import sql
 
 import owlrunner
 from owlrunner_maintenance.candidates import Candidate, Found, find_candidates
-from owlrunner_maintenance.months import as_bound
+from owlrunner_maintenance.months import instant
 from owlrunner_maintenance.queries import rows
 from owlrunner_maintenance.row_pruning import Pruned, RowPruning
 from owlrunner_maintenance.settings import GIGABYTE, MaintenanceSettings
@@ -196,8 +196,8 @@ class _Run:
             {
                 "partition": candidate.label,
                 "action": action,
-                "from": as_bound(candidate.start),
-                "to": as_bound(candidate.end),
+                "from": instant(candidate.start),
+                "to": instant(candidate.end),
                 "freed_bytes": max(before - report.size, 0),
             }
         )

@@ -68,6 +68,20 @@ def gaps(wanted: Span, covered: Iterable[Span]) -> list[Span]:
     return found
 
 
+def instant(moment: datetime) -> str:
+    """A moment as results tell it, and as the API writes times: UTC with a Z, cut to milliseconds."""
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def as_instant(text: str) -> str:
+    """A value that PostgreSQL has written, told likewise; a day without a time, or what is no time, stays what it is."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return text if len(text) <= len("2024-05-01") else instant(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
 def as_bound(moment: datetime) -> str:
     """A moment as a partition's bound, with its zone: without one it would mean another moment in each session.
 

@@ -10,6 +10,7 @@ import attrs
 import trio
 
 import owlrunner
+from owlrunner_maintenance.months import instant
 from owlrunner_maintenance.queries import rows
 from owlrunner_maintenance.units import LONGEST_PAUSE, Units
 
@@ -52,13 +53,13 @@ class Report:
 
     def __str__(self) -> str:
         counted = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in self.deleted.items())
-        return f"{self.verb} of what ended before {self.old.cutoff.isoformat()}: {counted}"
+        return f"{self.verb} of what ended before {instant(self.old.cutoff)}: {counted}"
 
     def result(self, *, cancelled: bool = False) -> dict[str, object]:
         """The run's result: what was deleted, or of a dry run would be, and the ``cutoff``; more only where there is more."""
         counted: dict[str, object] = dict(self.deleted)
         result: dict[str, object] = {"dry_run": True, "would_delete": counted} if self.dry_run else counted
-        result["cutoff"] = self.old.cutoff.isoformat()
+        result["cutoff"] = instant(self.old.cutoff)
         if self.waiting:
             result["waiting_for_notifications"] = self.waiting
         if cancelled:

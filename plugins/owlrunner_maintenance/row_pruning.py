@@ -9,6 +9,7 @@ import psycopg
 
 import owlrunner
 from owlrunner_maintenance.candidates import Candidate
+from owlrunner_maintenance.months import as_instant
 from owlrunner_maintenance.names import Name
 from owlrunner_maintenance.queries import changed, rows
 from owlrunner_maintenance.space import MARGIN, Space, measure
@@ -128,7 +129,7 @@ class RowPruning:
                 return await changed(connection, "delete_oldest", {"places": places, "until": until}, **parts)
 
             self.pruned.deleted += await self.units.patiently(label, delete)
-            entry |= {"rows": self.pruned.deleted - first, "until": until}
+            entry |= {"rows": self.pruned.deleted - first, "until": as_instant(until)}
             if start == 0:
                 self.pruned.audit.append(entry)
             self.units.ctx.progress(start + len(batch), len(oldest), f"{label}: {entry['rows']:,} rows deleted")

@@ -21,7 +21,7 @@ async def test_the_current_partition_is_never_dropped(maintained: World) -> None
     result = await maintained.result("db_pruning", NOTHING_FITS)
     assert (result["dropped_partitions"], result["deleted_rows"], result["within_limit"]) == ([], 10, False)
     assert result["audit"] == [
-        {"partition": "events_2024_05", "action": "deleted_rows", "rows": 10, "until": "2024-05-02 00:10:00+00"}
+        {"partition": "events_2024_05", "action": "deleted_rows", "rows": 10, "until": "2024-05-02T00:10:00.000Z"}
     ]
     assert (maintained.partitions("events"), maintained.one(COUNT)) == (["events_2024_05"], 0)
 
@@ -99,7 +99,7 @@ async def test_rows_go_in_batches_and_no_more_than_allowed(maintained: World) ->
     assert maintained.one("select max(substr(message, 7)::int) from deletions") == 250
     assert [one.processed for one in report.progress] == [100, 200, 250]
     assert report.progress[-1].message == "events_2024_05: 250 rows deleted"
-    assert "deleted 250 rows of events_2024_05, until 2024-05-01 04:10:00+00" in report.logs
+    assert "deleted 250 rows of events_2024_05, until 2024-05-01T04:10:00.000Z" in report.logs
 
 
 async def test_rows_of_every_table_go(maintained: World) -> None:

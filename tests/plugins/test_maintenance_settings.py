@@ -8,7 +8,7 @@ import pytest
 from owlrunner.errors import PluginError
 from owlrunner.job_type import Scope
 from owlrunner.schedules_file import load_schedules
-from owlrunner_maintenance.months import Month, Span, as_bound, gaps
+from owlrunner_maintenance.months import Month, Span, as_bound, as_instant, gaps
 from owlrunner_maintenance.names import in_camel_case
 from tests.plugins.maintenance_world import catalog
 
@@ -117,3 +117,19 @@ def test_gaps_are_what_is_not_covered() -> None:
 def test_tables_are_counted_in_camel_case() -> None:
     """A result names a table's rows as the original does."""
     assert [in_camel_case(name) for name in ("apps", "app_users", "a__b")] == ["apps", "appUsers", "aB"]
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("2024-05-02 00:10:00+00", "2024-05-02T00:10:00.000Z"),
+        ("2024-05-02 00:10:00.987654+02", "2024-05-01T22:10:00.987Z"),
+        ("2024-05-02 00:10:00", "2024-05-02T00:10:00.000Z"),
+        ("2024-05-11", "2024-05-11"),
+        ("infinity", "infinity"),
+        ("4713-01-01 00:00:00+00 BC", "4713-01-01 00:00:00+00 BC"),
+    ],
+)
+def test_times_are_told_as_the_api_tells_them(written: str, told: str) -> None:
+    """In UTC with a Z and milliseconds; a day stays a day, and what Python's calendar has not stays as PostgreSQL wrote it."""
+    assert as_instant(written) == told
