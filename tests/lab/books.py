@@ -11,7 +11,7 @@ from tests.lab.observer import Run
 
 MOST_CONNECTIONS = 20
 """A server's own at rest: the API's ten, the runtime's six, and some to spare."""
-_NOTIFICATIONS = "select run_id, notifier, status::text from notifications"
+_NOTIFICATIONS = "select id, notifier, status::text from notifications"
 
 
 async def audit(arena: Arena) -> None:
@@ -72,8 +72,8 @@ async def _check_moves(arena: Arena) -> None:
 async def _check_notifications(arena: Arena) -> None:
     """What counts as sent was sent, and nothing is given up. That each is sent in time is waited for before."""
     told = set(arena.diary.notified)
-    for run_id, notifier, status in await arena.observer.rows(_NOTIFICATIONS):
-        if status == "given_up" or (status == "sent" and notifier == "diary" and run_id not in told):
+    for notification_id, notifier, status in await arena.observer.rows(_NOTIFICATIONS):
+        if status == "given_up" or (status == "sent" and notifier == "diary" and notification_id not in told):
             arena.breaks(f"a notification is {status}, and was never sent")
 
 

@@ -38,6 +38,8 @@ class Diary:
         """All of them, in the order in which they began."""
         found: list[Execution] = []
         for entry in self._entries():
+            if entry["event"] == "notified":
+                continue
             about = (UUID(entry["run"]), entry.get("attempt"), entry["pid"])
             if entry["event"] == "start":
                 found.append(Execution(about[0], entry["attempt"], entry["pid"], entry["at"]))
@@ -52,8 +54,8 @@ class Diary:
 
     @property
     def notified(self) -> list[UUID]:
-        """The runs of which somebody was told, once for each time."""
-        return [UUID(entry["run"]) for entry in self._entries() if entry["event"] == "notified"]
+        """The notifications that were sent, once for each time."""
+        return [UUID(entry["notification"]) for entry in self._entries() if entry["event"] == "notified"]
 
     def _entries(self) -> list[dict[str, Any]]:
         if not self.file.exists():

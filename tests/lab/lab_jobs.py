@@ -114,7 +114,7 @@ class Diarist:
     async def send(self, notification: owlrunner.Notification) -> None:
         """Write it down."""
         await trio.lowlevel.checkpoint()
-        _write(event="notified", run=str(notification.run and notification.run.id), notification=str(notification.id))
+        _write(event="notified", notification=str(notification.id))
 
 
 @owlrunner.hookimpl
