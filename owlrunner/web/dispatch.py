@@ -146,6 +146,12 @@ class Dispatcher:
             if route.method != "GET":
                 # Decoding is work like any other, and takes a share.
                 request = attrs.evolve(request, body=await _body(route, scope, raw_body))
+            if caller is not None:
+                # What was a good credential may have ended while the body came, or a share was waited for.
+                now, _ = await self._known(route, scope)
+                assert now is not None  # noqa: S101 - the route asks for one, as before
+                require_permissions(now.actor, route.permissions)
+                request = attrs.evolve(request, known=origin.mark(now) if route.method != "GET" else now)
             return await route.handler(self._api, request)
 
     async def _known(self, route: Route, scope: HTTPScope) -> tuple[Caller | None, str | None]:

@@ -77,6 +77,8 @@ class WatchedRuns:
         if gone:
             key = (self._wanted.team_id, gone)
             runs |= {one.run.id: one for one in await self._shared.of(key, partial(self._others, actor, gone), hold)}
+        # Whoever looked for us may have waited for their turn.
+        self._jobs.require_reader(await self._who(), self._wanted.team_id)
         self._active = {one.run.id for one in runs.values() if one.run.status in ACTIVE}
         return self._told(sorted(runs.values(), key=lambda one: (one.run.created_at, one.run.id)))
 

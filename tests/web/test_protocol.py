@@ -297,6 +297,26 @@ async def test_paths_reach_the_table_as_they_were_sent(world: World, url: str) -
     assert answers == [b"400", b"400", b"200", b"404", b"404", b"404"]
 
 
+async def test_a_key_that_ends_while_its_body_comes_does_nothing(world: World, url: str) -> None:
+    """Whoever was a good caller when the request began is asked for again when all of it is there."""
+    body = b'{"job_type": "crowd", "project_id": "%s"}' % str(world.project.id).encode()
+    headers = (
+        f"Host: localhost\r\nAuthorization: {world.auth('key')['authorization']}\r\nContent-Type: application/json\r\n"
+    )
+    head = f"POST /v1/teams/{world.team.id}/jobs/trigger HTTP/1.1\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+    async with (
+        httpx.AsyncClient(base_url=url, headers=world.auth("key")) as client,
+        await trio.open_tcp_stream(*address(url)) as stream,
+    ):
+        await stream.send_all(head.encode() + body[:-1])
+        assert (await client.get("/v1/auth/whoami")).status_code == 200
+        await world.sql("update api_keys set deleted_at = now()")
+        assert (await client.get("/v1/auth/whoami")).status_code == 401
+        await stream.send_all(body[-1:])
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 401 ")
+    assert await world.sql("select count(*) from job_runs") == [(0,)]
+
+
 async def test_a_client_that_hangs_up_leaves_nothing_behind(world: World, url: str) -> None:
     """A client that goes away in the middle of its body changes nothing, and the server goes on to serve."""
     path = f"/v1/teams/{world.team.id}/jobs/trigger"
