@@ -181,7 +181,7 @@ async def test_who_was_refused_takes_no_turn(db: Database, monkeypatch: pytest.M
     assert asked == []
     assert first.value.retry_after is not None
     assert first.value.retry_after - 60 < (second.value.retry_after or 0) <= first.value.retry_after
-    # Of an address that strangers have asked for too often a stranger is refused there, and asks for others.
+    # An address that strangers have asked for too often is refused to all of them, and others are asked for.
     for client, email in (
         ("192.0.2.8", EMAIL),
         ("192.0.2.8", EMAIL),
@@ -190,10 +190,33 @@ async def test_who_was_refused_takes_no_turn(db: Database, monkeypatch: pytest.M
     ):
         with pytest.raises(TooManyRequests):
             await door_of.issue_code(email, Origin(client))
-    assert asked == [EMAIL, "bob@acme.test", EMAIL]
+    assert asked == [EMAIL, "bob@acme.test"]
     async with db.session() as session:
         noted = await look(session, "select email from security_events where action = 'code_refused' order by at")
-    assert [row["email"] for row in noted] == ["another@acme.test", EMAIL, "bob@acme.test", EMAIL]
+    assert [row["email"] for row in noted] == ["another@acme.test", EMAIL, "bob@acme.test"]
+
+
+@pytest.mark.parametrize(("limit", "asked"), [("own", 3), ("address", 2), ("day", 2), ("all", 1)])
+async def test_a_refusal_is_known_by_what_is_over_its_limit(
+    db: Database, monkeypatch: pytest.MonkeyPatch, limit: str, asked: int
+) -> None:
+    """A new browser key makes a refusal new where it is the browser's own alone, and who is known is always asked for."""
+    door_of, tried = Accounts(db), list[str]()
+    known = Origin("192.0.2.1", "1" * 64)
+    await sign_ins.know_origin(db, EMAIL, known.place, 20)
+
+    async def issue_code(_: object, email: str, *__: object, **___: object) -> sign_ins.NewCode:
+        tried.append(email)
+        return sign_ins.NewCode(None, 7, limit)
+
+    monkeypatch.setattr(sign_ins, "issue_code", issue_code)
+    for email, key in ((EMAIL, "2"), (EMAIL, "3"), (EMAIL, "2"), ("bob@acme.test", "4")):
+        with pytest.raises(TooManyRequests):
+            await door_of.issue_code(email, Origin("192.0.2.7", key * 64))
+    assert len(tried) == asked
+    with pytest.raises(TooManyRequests):
+        await door_of.issue_code(EMAIL, known)
+    assert len(tried) == asked + 1
 
 
 def test_refusals_end_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ from owlrunner.storage.postgres import Database, Session
 T = TypeVar("T")
 
 SESSION_SECONDS = 7 * 24 * 60 * 60
+ALL = "all strangers"
 AGENT_KEY_NAME = "CLI Agent Key"
 
 logger = logging.getLogger(__name__)
@@ -105,8 +106,8 @@ class Accounts:
             raise InvalidRequest("Valid email is required")
         code, place = new_code(), origin.place
         known = await sign_ins.is_known(self.db, address, place)
-        asks_here = (address, place.browser, place.client, known)
-        if (seconds := self._refusals.seconds_left(asks_here, *([] if known else [place.client]))) > 0:
+        own = (address, place.browser, place.client)
+        if (seconds := self._refusals.seconds_left(own, *([] if known else [(address,), place.client, ALL]))) > 0:
             # Whoever asks on after a refusal takes nobody's turn, and fills no log.
             raise _too_many_codes(seconds)
         # Strangers are counted together. No crowd of theirs is in the way of who is known.
@@ -119,9 +120,9 @@ class Accounts:
                 origin,
                 new.limit,
             )
-            # Without a client's address it is everybody who is not known.
-            is_clients = new.limit == "client" and place.client is not None
-            self._refusals.remember(place.client if is_clients else asks_here, new.seconds)
+            # By what is over its limit: a browser's key, which anybody makes anew, is in one of them alone.
+            refused = {"client": place.client, "all": ALL, "address": (address,), "day": (address,)}.get(new.limit, own)
+            self._refusals.remember(refused, new.seconds)
             await self._note("code_refused", address, origin)
             raise _too_many_codes(new.seconds)
         goes_out = self.sign_up.allows(address) or await accounts.by_email(self.db, address) is not None

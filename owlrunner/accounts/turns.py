@@ -16,9 +16,9 @@ from owlrunner.errors import ServerBusy
 
 PATIENCE = 5.0
 """Seconds that somebody waits for a turn."""
-MOST_WAITING = 200
+MOST_WAITING = 500
 """How many wait for one thing."""
-MOST_OF_ONE = 50
+MOST_OF_ONE = 30
 """How many of those are one client's: nobody takes all places."""
 RETRY_AFTER = 1
 

@@ -219,7 +219,11 @@ async def test_a_user_is_deleted(world: World) -> None:
         await admin.create_key(team, f"of {team}", created_by=ANN)
     code = await accounts.issue_code(ANN, origin)
     signed_in = await accounts.sign_in(ANN, code.code, origin)
+    run_id = await world.run_row()
+    insert = "insert into notifications (run_id, notifier, recipient) values (%(id)s, 'mail', %(e)s)"
+    await world.sql(insert, id=run_id, e=ANN)
     deleted = await offboarding.delete_user("Ann@acme.test", "admin@acme.test")
+    assert await world.sql("select 1 from notifications where recipient = %(e)s", e=ANN) == []
     assert (deleted.email, sorted(deleted.teams), sorted(deleted.keys)) == (
         ANN,
         ["acme", "rival"],

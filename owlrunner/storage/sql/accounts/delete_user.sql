@@ -19,6 +19,9 @@ noted as (
     -- Who did something, and what, stays; by whose address they were known does not.
     update audit_logs a set metadata = a.metadata - 'email' from gone where a.metadata ->> 'email' = gone.email
 ),
+untold as (
+    update notifications n set recipient = 'deleted-' || gone.id || '@deleted.invalid' from gone where n.recipient = gone.email
+),
 nameless as (
     -- .invalid can be nobody's (RFC 2606), so nobody signs in as this user again.
     update users u set email = 'deleted-' || u.id || '@deleted.invalid', name = 'Deleted user', updated_at = owl_now()
