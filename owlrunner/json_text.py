@@ -68,7 +68,7 @@ def has_many_zeros(raw: bytes) -> bool:
     if raw.count(b"e") + raw.count(b"E") < _FEWEST_EXPONENTS:
         return False
     exponents = [*_EXPONENT.findall(_without_strings(raw)), *_NUMBER_IN_STRING.findall(raw)]
-    return sum(int(digits[:4]) for digits in exponents) > MOST_ZEROS
+    return sum(int(digits.lstrip(b"0")[:4] or b"0") for digits in exponents) > MOST_ZEROS
 
 
 def _require_bounds(raw: bytes) -> None:

@@ -115,6 +115,8 @@ def test_what_is_no_json(text: bytes | str) -> None:
         (b'"1e250"', 4001, True),
         (b'"-1.5E-250"', 4001, True),
         (b'"3e250f"', 9000, False),
+        (b'"1e00250"', 4001, True),
+        (b'"1e0"', 9000, False),
         (b'"1e%s"' % (b"9" * 5000), 90, False),
         (b'"1e%s"' % (b"9" * 70), 2600, True),
     ],

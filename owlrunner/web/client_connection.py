@@ -32,6 +32,7 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveEvent, ASGISendEvent, Con
 from owlrunner.web.http1 import Http1
 
 CHUNK = 64 * 1024
+HEAD_PIECE = 4096
 LINGER_BYTES = 4 * 1024 * 1024
 """How much is thrown away at most before a connection is closed: a body that is not wanted."""
 
@@ -153,9 +154,16 @@ class ClientConnection:
                 if self.activity is Activity.IDLE:
                     self._scope.deadline = min(self._scope.deadline, trio.current_time() + self._limits.head)
                 with trio.CancelScope() as self._feeding:
-                    await self._protocol.handle(RawData(bytes(data)))
+                    await self._feed(bytes(data))
         if not self._closing:
             await self._protocol.handle(Closed())
+
+    async def _feed(self, data: bytes) -> None:
+        """Hand over what has come: a head piece by piece, because h11 bounds one only while it is incomplete."""
+        while data and not self._closing:
+            size = HEAD_PIECE if self.activity is Activity.IDLE else len(data)
+            await self._protocol.handle(RawData(data[:size]))
+            data = data[size:]
 
     async def _receive(self) -> bytes | bytearray:
         try:

@@ -12,6 +12,8 @@ MAX_FORM = 512 * 1024
 """Bytes: the largest params, percent-encoded."""
 MAX_STRANGERS_FORM = 16 * 1024
 MOST_FIELDS = 1000
+MOST_ESCAPES = 150_000
+"""Percent signs: each takes longer to decode than a hundred letters."""
 
 
 async def read_form(*, signed_in: bool) -> None:
@@ -25,7 +27,8 @@ async def read_form(*, signed_in: bool) -> None:
         # No form of ours is sent in that way, which takes longer to read.
         raise UnsupportedMediaType
     raw = await request.get_data(cache=True, as_text=False, parse_form_data=False)
-    if len(raw) > (MAX_FORM if signed_in else MAX_STRANGERS_FORM) or raw.count(b"&") >= MOST_FIELDS:
+    is_long = len(raw) > (MAX_FORM if signed_in else MAX_STRANGERS_FORM)
+    if is_long or raw.count(b"&") >= MOST_FIELDS or raw.count(b"%") > MOST_ESCAPES:
         raise RequestEntityTooLarge
     if b"%" in raw:
         await decoded(partial(_require_text, raw), len(raw))

@@ -75,7 +75,7 @@ class Site:
         host = (header(scope, b"host") or b"").decode("latin-1").lower()
         name = _name(host)
         # HTTP/1.0 has requests without one; no browser sends them.
-        if name and not (name in self.hosts or _is_local(name)):
+        if host and not (name in self.hosts or _is_local(name)):
             raise ProtocolRefusal(
                 421,
                 "ERR_MISDIRECTED_REQUEST",
@@ -121,7 +121,7 @@ def _name(host: str) -> str:
 
 
 def _normal(name: str) -> str:
-    return name.lower().rstrip(".")
+    return name.lower().removesuffix(".")
 
 
 def _origin(scheme: str, netloc: str) -> str:
