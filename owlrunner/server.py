@@ -106,7 +106,7 @@ async def run_server(
                             accounts,
                             config=config,
                             missing=loops.late,
-                            streams=Streams(loops.wakeups.pending, stop),
+                            streams=Streams(loops.wakeups.pending, stop, config.web.max_connections * 2 // 5),
                             probe=probe,
                         )
                         web_url = await serving.start(_serve, build, accounts, config, port, stop)

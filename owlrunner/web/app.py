@@ -113,7 +113,7 @@ def build_app(
         mails=mails,
         config=config,
         readiness=Readiness(probe or jobs.db, missing),
-        shares=Shares.of_pool(config.database.pool_size),
+        shares=Shares.of_pool(config.database.pool_size, config.web.max_connections // 2),
         streams=streams or Streams(Bell(), trio.Event()),
         job_types=job_types_document(triggerable),
         openapi=openapi_document(ROUTES, triggerable, site.cookie),

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+import attrs
 import trio
 
 from owlrunner.actor import TeamActor, UserActor
@@ -17,8 +18,8 @@ from owlrunner.errors import ServerBusy, TooManyRequests
 
 PATIENCE = 5.0
 """Seconds that a request waits for a share."""
-MOST_WAITING = 1000
-"""Requests of one party that wait. More than a server has connections by default: a burst of triggers is answered one by one."""
+MOST_WAITING = 250
+"""Requests that wait, of all parties. Each has a connection, so they must not be as many as a server has."""
 RETRY_AFTER = 1
 
 
@@ -27,24 +28,38 @@ def party_of(actor: TeamActor) -> UUID:
     return actor.id if isinstance(actor, UserActor) else actor.team_id
 
 
-class Shares:
-    """``most`` shares, of which one party holds ``most_of_one`` at once."""
+@attrs.define(eq=False)
+class _Turn:
+    """A request that waits."""
 
-    def __init__(self, most: int, most_of_one: int) -> None:
+    over: trio.Event = attrs.field(factory=trio.Event)
+    """Set when it waits no longer."""
+    is_refused: bool = False
+    """Its place was another's."""
+
+
+class Shares:
+    """``most`` shares, of which one party holds ``most_of_one`` at once, while ``most_waiting`` requests wait for one.
+
+    When so many wait, the newest of the party of which most wait gives its place to a party of which fewer wait.
+    """
+
+    def __init__(self, most: int, most_of_one: int, most_waiting: int = MOST_WAITING) -> None:
         self._most = most
         self._most_of_one = most_of_one
+        self._most_waiting = most_waiting
         self._held: Counter[UUID] = Counter()
-        self._waiting: dict[UUID, deque[trio.Event]] = {}
+        self._waiting: dict[UUID, deque[_Turn]] = {}
 
     @classmethod
-    def of_pool(cls, connections: int) -> "Shares":
+    def of_pool(cls, connections: int, most_waiting: int = MOST_WAITING) -> "Shares":
         """So many that some connections are always left for finding out who asks.
 
         Two parties do not take all of them: a team has its users and its keys, and what holds a share may wait for its turn to
         search a log, or to be decoded.
         """
         most = connections - connections // 5
-        return cls(most, max(1, most * 2 // 5))
+        return cls(most, max(1, most * 2 // 5), most_waiting)
 
     @asynccontextmanager
     async def of(self, party: UUID) -> AsyncIterator[None]:
@@ -67,27 +82,39 @@ class Shares:
 
     async def _wait(self, party: UUID) -> None:
         """Wait for a turn; it comes with the share."""
-        turns = self._waiting.setdefault(party, deque())
-        if len(turns) >= MOST_WAITING:
-            raise _too_many()
-        turn = trio.Event()
-        turns.append(turn)
+        self._make_room(party)
+        turn = _Turn()
+        self._waiting.setdefault(party, deque()).append(turn)
         try:
             with trio.move_on_after(PATIENCE):
-                await turn.wait()
+                await turn.over.wait()
         except BaseException:
-            if turn.is_set():
-                self._give_back(party)
-            else:
+            if not turn.over.is_set():
                 self._leave(party, turn)
+            elif not turn.is_refused:
+                self._give_back(party)
             raise
-        if not turn.is_set():
+        if turn.is_refused:
+            raise _too_many()
+        if not turn.over.is_set():
             self._leave(party, turn)
             if self._held[party] >= self._most_of_one:
                 raise _too_many()
             raise ServerBusy("The server is busy. Try again later.", retry_after=RETRY_AFTER)
 
-    def _leave(self, party: UUID, turn: trio.Event) -> None:
+    def _make_room(self, party: UUID) -> None:
+        """Find a place to wait for one more of a party. Raises TooManyRequests."""
+        if sum(map(len, self._waiting.values())) < self._most_waiting:
+            return
+        largest = max(self._waiting, key=lambda one: len(self._waiting[one]))
+        if len(self._waiting[largest]) <= len(self._waiting.get(party, ())) + 1:
+            raise _too_many()
+        newest = self._waiting[largest][-1]
+        self._leave(largest, newest)
+        newest.is_refused = True
+        newest.over.set()
+
+    def _leave(self, party: UUID, turn: _Turn) -> None:
         turns = self._waiting[party]
         turns.remove(turn)
         if not turns:
@@ -103,7 +130,7 @@ class Shares:
                 # Behind the others.
                 self._waiting[party] = turns
             self._held[party] += 1
-            turn.set()
+            turn.over.set()
 
 
 def _too_many() -> TooManyRequests:

@@ -33,8 +33,9 @@ GATHER = 0.01
 """Seconds from a wakening to its look."""
 SILENCE = 15.0
 """Seconds after which a stream that has nothing to tell says that it is alive, so that a lost connection is noticed."""
-MOST_STREAMS = 500
-"""Of one server. When there are as many, the team that has most gives one to a team that has fewer."""
+MOST_STREAMS = 200
+"""Of one server, which has a connection for each and needs others besides. When there are as many, the team that has most gives
+one to a team that has fewer."""
 MOST_OF_TEAM = 100
 MOST_OF_CALLER = 20
 """Of one user or API key. Nobody needs so many: a browser opens one for each page that somebody looks at."""
@@ -69,13 +70,18 @@ class _Stream:
 
 
 class Streams:
-    """The open streams of one server. ``bell`` rings when there may be something new; ``stop`` ends them all."""
+    """The open streams of one server, ``most`` at once. ``bell`` rings when there may be something new; ``stop`` ends them all."""
 
-    def __init__(self, bell: Bell, stop: trio.Event) -> None:
+    def __init__(self, bell: Bell, stop: trio.Event, most: int | None = None) -> None:
+        self._wanted_most = most
         self._bell = bell
         self._stop = stop
         self._open: dict[_Stream, None] = {}
         """In the order in which they were opened."""
+
+    @property
+    def _most(self) -> int:
+        return MOST_STREAMS if self._wanted_most is None else self._wanted_most
 
     async def open(
         self, look: Look, *, caller: UUID, team: UUID, share: Share = nullcontext
@@ -103,7 +109,7 @@ class Streams:
         for is_full, whose in (
             (sum(one.caller == new.caller for one in self._open) >= MOST_OF_CALLER, "in your name"),
             (sum(one.team == new.team for one in self._open) >= MOST_OF_TEAM, "for this team"),
-            (len(self._open) >= MOST_STREAMS and self._dispensable(new.team) is None, "on this server"),
+            (len(self._open) >= self._most and self._dispensable(new.team) is None, "on this server"),
         ):
             if is_full:
                 raise TooManyRequests(f"Too many streams are open {whose}", retry_after=BUSY_SECONDS)
@@ -117,7 +123,7 @@ class Streams:
         return next(one for one in self._open if one.team == largest)
 
     def _add(self, new: _Stream) -> None:
-        if len(self._open) >= MOST_STREAMS and (old := self._dispensable(new.team)) is not None:
+        if len(self._open) >= self._most and (old := self._dispensable(new.team)) is not None:
             del self._open[old]
             old.given_up.set()
         self._open[new] = None

@@ -135,10 +135,39 @@ async def test_who_leaves_takes_no_share(nursery: trio.Nursery) -> None:
                 pass
 
 
-async def test_a_queue_has_an_end(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_queue_has_places_for_others(nursery: trio.Nursery) -> None:
+    """When as many wait as may, the newest of the party with most gives way to a party with fewer."""
+    shares, refused = Shares(1, 1, 4), list[int]()
+
+    async def wait(party: UUID, number: int) -> None:
+        try:
+            async with shares.of(party):
+                await trio.sleep_forever()
+        except TooManyRequests:
+            refused.append(number)
+
+    async def ask(party: UUID, *numbers: int) -> None:
+        for number in numbers:
+            nursery.start_soon(wait, party, number)
+            await trio.testing.wait_all_tasks_blocked()
+
+    await ask(A, 0, 1, 2, 3, 4)
+    assert refused == []
+    await ask(B, 5)
+    assert refused == [4]
+    await ask(A, 6)
+    assert refused == [4, 6]
+    await ask(B, 7)
+    assert refused == [4, 6, 3]
+    await ask(B, 8)
+    await ask(C, 9)
+    assert refused == [4, 6, 3, 8, 2]
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_queue_has_an_end(nursery: trio.Nursery) -> None:
     """A party of which many requests wait gets an answer for one more at once."""
-    monkeypatch.setattr("owlrunner.web.shares.MOST_WAITING", 10)
-    shares = Shares(1, 1)
+    shares = Shares(1, 1, 10)
     async with AsyncExitStack() as held:
         await held.enter_async_context(shares.of(A))
         crowd = Crowd(shares, nursery)
