@@ -23,6 +23,8 @@ PRODUCTS = {
     "prod_coins": "app.coins.100",
 }
 """Product id → identifier in the store."""
+PRODUCT_TYPES = {"prod_ever": "non_consumable", "prod_coins": "consumable"}
+"""Product id → type, of those that are no subscription."""
 
 
 @attrs.frozen
@@ -49,6 +51,7 @@ def subscription(
     renews: str = "will_renew",
     gross: float = 0.0,
     age: int = 10,
+    environment: str = "production",
 ) -> dict[str, Any]:
     """One item of ``subscriptions``: its current period began ``age`` days ago and lasts ``days`` (None: open)."""
     starts = NOW - age * DAY
@@ -61,17 +64,21 @@ def subscription(
         "current_period_ends_at": None if days is None else starts + days * DAY,
         "auto_renewal_status": renews,
         "gives_access": status in ("trialing", "active", "in_grace_period"),
+        "environment": environment,
+        "store": "app_store",
         "total_revenue_in_usd": {"currency": "USD", "gross": gross},
     }
 
 
-def purchase(product_id: str, gross: float) -> dict[str, Any]:
+def purchase(product_id: str, gross: float, *, environment: str = "production") -> dict[str, Any]:
     """One item of ``purchases``: bought once."""
     return {
         "object": "purchase",
         "id": f"purchase_{product_id}",
         "product_id": product_id,
         "status": "owned",
+        "environment": environment,
+        "store": "app_store",
         "revenue_in_usd": {"currency": "USD", "gross": gross},
     }
 
@@ -124,7 +131,7 @@ def customers(count: int) -> dict[str, StandInCustomer]:
     """``count`` customers by id, all kinds in turn; every fiftieth id needs encoding in a path."""
     made = {}
     for number, make in enumerate(islice(cycle(_kinds()), count), start=1):
-        customer_id = f"$team:{number:04}/é" if number % 50 == 0 else f"user_{number:04}"
+        customer_id = f"$team:{number:04} é" if number % 50 == 0 else f"user_{number:04}"
         made[customer_id] = make(customer_id)
     return made
 

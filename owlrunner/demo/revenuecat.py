@@ -1,5 +1,6 @@
-"""This is the room for the stand-in RevenueCat: a small server that speaks its v2 API, and misbehaves when told to."""
+"""The stand-in RevenueCat: a small server that speaks its v2 API as published, and misbehaves when told to."""
 
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
@@ -14,12 +15,16 @@ from hypercorn.config import Config
 from quart import Response, request
 from quart_trio import QuartTrio
 
-from owlrunner.demo.customers import ENTITLEMENTS, PRODUCTS, PROJECT_ID, StandInCustomer, customers
+from owlrunner.demo.customers import ENTITLEMENTS, PRODUCT_TYPES, PRODUCTS, PROJECT_ID, StandInCustomer, customers
 
 WINDOW = 60.0
 """Seconds over which RevenueCat counts requests."""
 _CONFIGURATION = ("projects", "entitlements", "products")
-_KINDS = ("active_entitlements", "subscriptions", "purchases")
+_KINDS = ("active_entitlements", "subscriptions", "purchases", "attributes")
+DEFAULT_PAGE = 20
+LARGEST_PAGE = 100
+BLOCKED = frozenset({"", "0", "-1", "guest", "null", "undefined"})
+"""Customer ids that RevenueCat refuses, because apps send them by mistake for many users."""
 
 
 @attrs.define
@@ -65,7 +70,9 @@ class StandIn:
     customer_requests_per_minute: int | None = None
     """Above it 429 is answered; None for no limit."""
     configuration_requests_per_minute: int | None = None
-    page_size: int = 100
+    project_ids: tuple[str, ...] = (PROJECT_ID,)
+    """The projects that the key sees; the customers are in PROJECT_ID."""
+    page_size: int = LARGEST_PAGE
     """The most items that a page holds, however many were asked for."""
     offers_purchases: bool = True
     """Without them, their route answers 405."""
@@ -81,6 +88,8 @@ class StandIn:
     """How many requests were under way at once at most."""
     paths: deque[str] = attrs.field(factory=lambda: deque(maxlen=10_000), init=False)
     """Paths as they came over the wire, still encoded."""
+    queries: deque[dict[str, str]] = attrs.field(factory=lambda: deque(maxlen=10_000), init=False)
+    """The query of each path."""
     at_once: int = attrs.field(default=0, init=False)
     _seen: dict[str, deque[float]] = attrs.field(
         factory=lambda: {"customer": deque(), "configuration": deque()}, init=False
@@ -90,6 +99,7 @@ class StandIn:
         """Answer one request."""
         self.requests += 1
         self.paths.append(raw_path)
+        self.queries.append(dict(query))
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
@@ -116,39 +126,53 @@ class StandIn:
             return _error(403, "The API key lacks the permission for this.")
         if authorization != f"Bearer {self.api_key}":
             return _error(401, "Invalid API key.")
-        return self._limited(kind) or self._found(kind, parts, customer_id, query)
-
-    def _limited(self, kind: str) -> Response | None:
-        """A 429 once the last minute was too full; header and body in milliseconds, as RevenueCat documents them."""
         domain = "configuration" if kind in _CONFIGURATION else "customer"
-        limit = (
-            self.configuration_requests_per_minute if domain == "configuration" else self.customer_requests_per_minute
-        )
+        limit = getattr(self, f"{domain}_requests_per_minute")
+        response = self._limited(domain, limit) or self._found(kind, parts, customer_id, raw_path, query)
+        if limit is not None:
+            response.headers["RevenueCat-Rate-Limit-Current-Usage"] = str(len(self._seen[domain]))
+            response.headers["RevenueCat-Rate-Limit-Current-Limit"] = str(limit)
+        return response
+
+    def _limited(self, domain: str, limit: int | None) -> Response | None:
+        """A 429 once the last minute was too full: the header is in seconds, the body in milliseconds."""
         now, seen = time.monotonic(), self._seen[domain]
         while seen and seen[0] <= now - WINDOW:
             seen.popleft()
         if limit is not None and len(seen) >= limit:
-            wait = int((seen[0] + WINDOW - now) * 1000) + 1
-            return _error(429, "Rate limit exceeded.", headers={"Retry-After": str(wait)}, backoff_ms=wait)
+            wait = seen[0] + WINDOW - now
+            headers = {"Retry-After": str(math.ceil(wait))}
+            return _error(429, "Rate limit exceeded.", headers=headers, backoff_ms=math.ceil(wait * 1000))
         seen.append(now)
         return None
 
-    def _found(self, kind: str, parts: list[str], customer_id: str | None, query: Mapping[str, str]) -> Response:
-        path = "/v2/" + "/".join(parts)
+    def _found(
+        self, kind: str, parts: list[str], customer_id: str | None, path: str, query: Mapping[str, str]
+    ) -> Response:
         if kind == "projects":
-            return self._page([{"object": "project", "id": PROJECT_ID, "name": "Stand-in"}], path, query)
+            return self._page([{"object": "project", "id": one, "name": one} for one in self.project_ids], path, query)
         if kind == "unknown" or parts[1] != PROJECT_ID:
             return _error(404, "The path or the project does not exist.")
         lists: dict[str, list[dict[str, Any]]] = {
             "entitlements": [
                 {"object": "entitlement", "id": key, "lookup_key": ENTITLEMENTS[key]} for key in ENTITLEMENTS
             ],
-            "products": [{"object": "product", "id": key, "store_identifier": PRODUCTS[key]} for key in PRODUCTS],
+            "products": [
+                {
+                    "object": "product",
+                    "id": key,
+                    "store_identifier": PRODUCTS[key],
+                    "type": PRODUCT_TYPES.get(key, "subscription"),
+                }
+                for key in PRODUCTS
+            ],
             "customers": [{"object": "customer", "id": key} for key in self.customers],
         }
         if kind in lists:
             return self._page(lists[kind], path, query)
-        customer = self.customers.get(customer_id or "")
+        if customer_id in BLOCKED:
+            return _error(400, "The customer id is blocked.")
+        customer = None if "/" in (customer_id or "") else self.customers.get(customer_id or "")
         return (
             _error(404, "The customer does not exist.")
             if customer is None
@@ -158,8 +182,9 @@ class StandIn:
     def _about(self, customer: StandInCustomer, kind: str, path: str, query: Mapping[str, str]) -> Response:
         if kind == "customer":
             told: dict[str, Any] = {"object": "customer", "id": customer.id, "project_id": PROJECT_ID}
+            told["active_entitlements"] = self._list(customer.entitlements, f"{path}/active_entitlements", {})
             if query.get("expand") == "attributes":
-                told["attributes"] = {"object": "list", "items": customer.attributes, "next_page": None, "url": path}
+                told["attributes"] = self._list(customer.attributes, f"{path}/attributes", {})
             return _json(told)
         if kind == "purchases" and not self.offers_purchases:
             return _error(405, "One-time purchases are not available for this project.")
@@ -167,20 +192,28 @@ class StandIn:
             "active_entitlements": customer.entitlements,
             "subscriptions": customer.subscriptions,
             "purchases": customer.purchases,
+            "attributes": customer.attributes,
         }[kind]
+        if kind in ("subscriptions", "purchases") and "environment" in query:
+            items = tuple(item for item in items if item["environment"] == query["environment"])
         return self._page(items, path, query)
 
     def _page(self, items: Iterable[dict[str, Any]], path: str, query: Mapping[str, str]) -> Response:
-        """One page of a list; the cursor is the id of the last item of the page before."""
+        if not 1 <= int(query.get("limit", "20")) <= LARGEST_PAGE:
+            return _error(400, "limit must be between 1 and 100.")
+        return _json(self._list(items, path, query))
+
+    def _list(self, items: Iterable[dict[str, Any]], path: str, query: Mapping[str, str]) -> dict[str, Any]:
+        """One page of a list; the cursor is what identifies the last item of the page before, and ``next_page`` is relative."""
         every = list(items)
-        ids = [item.get("id") or item["entitlement_id"] for item in every]
+        ids = [item.get("id") or item.get("entitlement_id") or item["name"] for item in every]
         after = query.get("starting_after")
         start = ids.index(after) + 1 if after in ids and not self.stuck_paging else 0
-        size = min(int(query.get("limit", "100")), self.page_size)
+        size = min(int(query.get("limit", DEFAULT_PAGE)), self.page_size)
         part = every[start : start + size]
         more = self.stuck_paging or start + size < len(every)
         following = f"{path}?{urlencode({'starting_after': ids[start + len(part) - 1]})}" if more and part else None
-        return _json({"object": "list", "items": part, "next_page": following, "url": path})
+        return {"object": "list", "items": part, "next_page": following, "url": path}
 
 
 async def serve(

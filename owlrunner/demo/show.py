@@ -112,9 +112,7 @@ def _standin(sync_seconds: float) -> StandIn:
     """The stand-in, which loses patience once."""
     standin = StandIn(latency=sync_seconds / 400)
     standin.faults.append(
-        Fault(
-            kind="active_entitlements", status=429, headers={"Retry-After": "1000"}, backoff_ms=1000, times=1, after=150
-        )
+        Fault(kind="active_entitlements", status=429, headers={"Retry-After": "1"}, backoff_ms=1000, times=1, after=150)
     )
     return standin
 

@@ -82,13 +82,13 @@ async def test_a_customer_is_read_whole(standin: StandIn, revenuecat: RevenueCat
 
 
 async def test_ids_are_encoded_once(standin: StandIn, revenuecat: RevenueCat) -> None:
-    """An id with $, :, / and letters beyond ASCII reaches RevenueCat as one segment, encoded once."""
-    customer = await revenuecat.customer(PROJECT_ID, "$team:0050/é")
+    """An id with $, :, a space and letters beyond ASCII reaches RevenueCat as one segment, encoded once."""
+    customer = await revenuecat.customer(PROJECT_ID, "$team:0050 é")
     assert customer.entitlements
-    assert standin.paths[0] == f"/v2/projects/{PROJECT_ID}/customers/%24team%3A0050%2F%C3%A9/active_entitlements"
+    assert standin.paths[0].startswith(f"/v2/projects/{PROJECT_ID}/customers/%24team%3A0050%20%C3%A9")
 
 
-@pytest.mark.parametrize("user_id", ["nobody", "a%24b", "", ".", ".."])
+@pytest.mark.parametrize("user_id", ["nobody", "a%24b", "a/b", "", ".", ".."])
 async def test_an_unknown_customer_is_told_apart(revenuecat: RevenueCat, user_id: str) -> None:
     """An id that RevenueCat does not know, or that no path can name, is unknown and no other error."""
     with pytest.raises(Unknown):
@@ -175,16 +175,6 @@ async def test_a_429_is_waited_out(standin: StandIn, revenuecat: RevenueCat) -> 
     assert (await revenuecat.customer(PROJECT_ID, "user_0001")).subscriptions
     assert 0.15 <= trio.current_time() - start < 10
     assert standin.by_status[429] == 1
-
-
-async def test_the_minute_limit_of_the_standin_is_answered_with_429(standin: StandIn, url: str) -> None:
-    """The stand-in's limit answers with the wait in milliseconds in header and body, as RevenueCat documents it."""
-    standin.customer_requests_per_minute = 1
-    async with httpx.AsyncClient(trust_env=False, headers={"authorization": f"Bearer {standin.api_key}"}) as http:
-        answers = [await http.get(f"{url}/projects/{PROJECT_ID}/customers/user_0001") for _ in range(2)]
-    assert [answer.status_code for answer in answers] == [200, 429]
-    assert answers[1].headers["retry-after"] == str(answers[1].json()["backoff_ms"])
-    assert 50_000 < answers[1].json()["backoff_ms"] <= 60_001
 
 
 async def test_a_429_pauses_every_worker(autojump_clock: MockClock) -> None:
