@@ -1,11 +1,11 @@
-"""This is the room for asking RevenueCat's v2 API: paths, paging, retries, and the limits that all workers share."""
+"""Asking RevenueCat's v2 API: paths, paging, retries, and the limits that all workers share."""
 
 import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Mapping
-from typing import Generic, TypeVar
-from urllib.parse import parse_qs, quote, urlsplit
+from typing import TypeVar
+from urllib.parse import quote
 
 import attrs
 import httpx
@@ -15,24 +15,17 @@ import trio
 import owlrunner
 from owlrunner_revenuecat.answers import KeyRefused, RateLimited, RevenueCatError, Unknown, refusal
 from owlrunner_revenuecat.customer import Attribute, Customer, Entitlement, Names, Purchase, Subscription
+from owlrunner_revenuecat.paging import LARGEST_PAGE, MOST_PAGES, Page, next_cursor
 from owlrunner_revenuecat.rate_limit import TokenBucket
 from owlrunner_revenuecat.settings import SyncSettings
 
 T = TypeVar("T")
 
-PAGE = 100
-MOST_PAGES = 1000
 MOST_429 = 10
 """How often one request is sent again after a 429. Those do not count as tries: they say nothing about the request."""
 _NOT_OFFERED = frozenset({"405", "410", "501"})
 
 logger = logging.getLogger(__name__)
-
-
-@attrs.frozen
-class _Page(Generic[T]):
-    items: tuple[T, ...]
-    next_page: str | None = None
 
 
 @attrs.frozen
@@ -53,13 +46,8 @@ class _NamedProduct:
 
 
 @attrs.frozen
-class _Attributes:
-    items: tuple[Attribute, ...] = ()
-
-
-@attrs.frozen
 class _Expanded:
-    attributes: _Attributes | None = None
+    attributes: Page[Attribute] | None = None
 
 
 class RevenueCat:
@@ -78,7 +66,7 @@ class RevenueCat:
 
     async def project_id(self) -> str:
         """The id of the RevenueCat project that the key belongs to."""
-        page = await self._get(self._configuration, "projects", _Page[_Project])
+        page = await self._get(self._configuration, "projects", Page[_Project])
         if not page.items:
             raise RevenueCatError("404", "RevenueCat project cannot be resolved: the API key sees no project")
         return page.items[0].id
@@ -112,7 +100,7 @@ class RevenueCat:
 
     async def _names(self, path: str, item: type[T]) -> tuple[T, ...]:
         try:
-            return await self._list(self._configuration, path, item, limit=PAGE)
+            return await self._list(self._configuration, path, item)
         except RevenueCatError as error:
             if error.code == "401":
                 raise
@@ -135,21 +123,33 @@ class RevenueCat:
     async def _attributes(self, path: str) -> tuple[Attribute, ...] | None:
         try:
             expanded = await self._get(self._customers, path, _Expanded, {"expand": "attributes"})
+            return await self._whole(expanded.attributes, f"{path}/attributes", Attribute)
         except (KeyRefused, Unknown):
             raise
         except RevenueCatError as error:
             # Attribution only fills what is unset, so the next sync makes good for it.
             logger.warning("attributes could not be read: %s", error)
             return None
-        return expanded.attributes.items if expanded.attributes is not None else ()
 
-    async def _list(self, bucket: TokenBucket, path: str, item: type[T], *, limit: int | None = None) -> tuple[T, ...]:
+    async def _whole(self, first: Page[T] | None, path: str, item: type[T]) -> tuple[T, ...]:
+        """All items of a list about a customer whose first page came with the customer, or did not come."""
+        if first is None:
+            return await self._list(self._customers, path, item)
+        cursor = next_cursor(first.next_page)
+        rest = await self._list(self._customers, path, item, after=cursor) if cursor is not None else ()
+        return first.items + rest
+
+    async def _list(self, bucket: TokenBucket, path: str, item: type[T], *, after: str | None = None) -> tuple[T, ...]:
         """All items of a paged list. A cursor that was there before ends it, or it would never end."""
         items: list[T] = []
-        params: dict[str, str] = {} if limit is None else {"limit": str(limit)}
+        params = {"limit": str(LARGEST_PAGE)}
         seen: set[str] = set()
+        cursor = after
         for _ in range(MOST_PAGES):
-            page: _Page[T] = await self._get(bucket, path, _Page[item], params)  # type: ignore[valid-type]
+            if cursor is not None:
+                seen.add(cursor)
+                params["starting_after"] = cursor
+            page: Page[T] = await self._get(bucket, path, Page[item], params)  # type: ignore[valid-type]
             items.extend(page.items)
             cursor = next_cursor(page.next_page)
             if cursor is None:
@@ -157,8 +157,6 @@ class RevenueCat:
             if cursor in seen:
                 logger.warning("RevenueCat's list %s goes round in circles: read no further", path.rpartition("/")[2])
                 break
-            seen.add(cursor)
-            params["starting_after"] = cursor
         return tuple(items)
 
     async def _get(self, bucket: TokenBucket, path: str, wanted: type[T], params: Mapping[str, str] | None = None) -> T:
@@ -226,16 +224,6 @@ async def open_revenuecat(settings: SyncSettings, api_key: str) -> AsyncIterator
         headers=headers, timeout=settings.timeout, limits=limits, verify=certificates, proxy=proxy, trust_env=False
     ) as http:
         yield RevenueCat(http, settings, api_key)
-
-
-def next_cursor(next_page: str | None) -> str | None:
-    """The ``starting_after`` of a list's ``next_page``, decoded once; None at the end, and when it holds none."""
-    if not next_page:
-        return None
-    try:
-        return parse_qs(urlsplit(next_page).query).get("starting_after", [None])[0]
-    except ValueError:
-        return None
 
 
 def _in_path(part: str) -> str:

@@ -1,4 +1,4 @@
-"""This is the room for what RevenueCat's v2 API says of one customer, in its own words, with nothing computed.
+"""What RevenueCat's v2 API says of one customer, in its own words, with nothing computed.
 
 Times are milliseconds since 1970. What is not listed here is ignored, what may be missing has a default.
 """
@@ -35,6 +35,8 @@ class Subscription:
     auto_renewal_status: str | None = None
     gives_access: bool | None = None
     total_revenue_in_usd: Money | None = None
+    environment: str | None = None
+    store: str | None = None
 
 
 @attrs.frozen
@@ -44,6 +46,7 @@ class Purchase:
     product_id: str | None = None
     status: str | None = None
     revenue_in_usd: Money | None = None
+    environment: str | None = None
 
 
 @attrs.frozen

@@ -9,12 +9,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from owlrunner.demo.customers import ENTITLEMENTS, PRODUCTS, PROJECT_ID, customers
+from owlrunner.demo.customers import ENTITLEMENTS, PRODUCTS, PROJECT_ID, attributes, customers
 from owlrunner.demo.revenuecat import Fault, StandIn, serve
 from owlrunner.errors import ConfigError
 from owlrunner_revenuecat.answers import KeyRefused, RevenueCatError, Unknown
-from owlrunner_revenuecat.api import RevenueCat, next_cursor, open_revenuecat
+from owlrunner_revenuecat.api import RevenueCat, open_revenuecat
 from owlrunner_revenuecat.customer import Names
+from owlrunner_revenuecat.paging import next_cursor
 from owlrunner_revenuecat.settings import SyncSettings
 
 QUICK = SyncSettings(customer_requests_per_minute=100_000, configuration_requests_per_minute=100_000, retry_delay=0.001)
@@ -113,6 +114,16 @@ async def test_purchases_that_are_not_offered_are_none(standin: StandIn, revenue
     for user_id in ("user_0008", "user_0001"):
         assert (await revenuecat.customer(PROJECT_ID, user_id)).purchases == ()
     assert standin.by_kind["purchases"] == 1
+
+
+@pytest.mark.parametrize("count", [20, 21, 121])
+async def test_attributes_are_read_to_their_end(standin: StandIn, revenuecat: RevenueCat, count: int) -> None:
+    """Attributes beyond the first 20, which come with the customer, are read too, 100 at a time."""
+    many = attributes(**{f"name{number:03}": "x" for number in range(count)})
+    standin.customers["user_0001"] = attrs.evolve(standin.customers["user_0001"], attributes=many)
+    found = await revenuecat.customer(PROJECT_ID, "user_0001")
+    assert [one.name for one in found.attributes or ()] == [one["name"] for one in many]
+    assert standin.by_kind["attributes"] == {20: 0, 21: 1, 121: 2}[count]
 
 
 async def test_attributes_that_fail_cost_only_themselves(standin: StandIn, revenuecat: RevenueCat) -> None:

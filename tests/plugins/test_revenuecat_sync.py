@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from owlrunner import Connection, JobContext, Progress
-from owlrunner.demo.customers import app_user_ids, customers
+from owlrunner.demo.customers import app_user_ids, attributes, customers
 from owlrunner.demo.revenuecat import Fault, StandIn, serve
 from owlrunner.errors import DatabaseUnavailable
 from owlrunner.storage.postgres import Database
@@ -236,6 +236,17 @@ async def test_an_origin_is_never_replaced_by_none(world: World) -> None:
     result = await world.sync()
     assert (await world.properties("user_0001"))["attribution_source"] == "newsletter"
     assert result["attribution_marked_organic"] == 0
+
+
+async def test_an_origin_behind_many_attributes_is_found(world: World) -> None:
+    """A user whose network is named after 20 other attributes is not marked as having none."""
+    many = attributes(**{f"a{number}": "x" for number in range(20)}, mediaSource="Apple Search Ads", campaign="Spring")
+    world.standin.customers["user_0001"] = attrs.evolve(world.standin.customers["user_0001"], attributes=many)
+    await world.add_users("user_0001")
+    result = await world.sync()
+    found = await world.properties("user_0001")
+    assert (found["attribution_source"], found["asa_campaign_name"]) == ("apple_search_ads", "Spring")
+    assert result["attribution_synced"] == 1
 
 
 async def test_other_projects_are_left_alone(world: World) -> None:
