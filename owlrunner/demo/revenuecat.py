@@ -76,6 +76,8 @@ class StandIn:
     """The most items that a page holds, however many were asked for."""
     offers_purchases: bool = True
     """Without them, their route answers 405."""
+    heeds_environment: bool = True
+    """Whether a list of one environment leaves the others out."""
     stuck_paging: bool = False
     """Every page names itself as the next one."""
     faults: list[Fault] = attrs.field(factory=list)
@@ -194,7 +196,7 @@ class StandIn:
             "purchases": customer.purchases,
             "attributes": customer.attributes,
         }[kind]
-        if kind in ("subscriptions", "purchases") and "environment" in query:
+        if kind in ("subscriptions", "purchases") and "environment" in query and self.heeds_environment:
             items = tuple(item for item in items if item["environment"] == query["environment"])
         return self._page(items, path, query)
 

@@ -27,7 +27,7 @@ HOST = "127.0.0.1"
 SYNC_SECONDS = 20.0
 """How long one sync takes: long enough to watch it, and to cancel it."""
 CONCURRENCY = 16
-REQUESTS_PER_USER = 4
+REQUESTS_PER_USER = 3
 SHUTDOWN_GRACE = 2.0
 LEASE = 10.0
 
@@ -112,7 +112,7 @@ def _standin(sync_seconds: float) -> StandIn:
     """The stand-in, which loses patience once."""
     standin = StandIn(latency=sync_seconds / 400)
     standin.faults.append(
-        Fault(kind="active_entitlements", status=429, headers={"Retry-After": "1"}, backoff_ms=1000, times=1, after=150)
+        Fault(kind="customer", status=429, headers={"Retry-After": "1"}, backoff_ms=1000, times=1, after=150)
     )
     return standin
 

@@ -13,7 +13,7 @@ from owlrunner_revenuecat.sync import sync_project
 __all__ = ["SyncSettings", "revenuecat_sync_job"]
 
 LONGEST_RUN = 6 * 3600.0
-"""Seconds after which a run is ended: some 40,000 users at RevenueCat's 480 requests a minute and 4 requests a user."""
+"""Seconds after which a run is ended: some 57,000 users at RevenueCat's 480 requests a minute and 3 requests a user."""
 
 
 def revenuecat_sync_job(settings: SyncSettings) -> owlrunner.AnyJobType:

@@ -14,7 +14,7 @@ import trio
 
 import owlrunner
 from owlrunner_revenuecat.answers import KeyRefused, RateLimited, RevenueCatError, Unknown, refusal
-from owlrunner_revenuecat.customer import Attribute, Customer, Entitlement, Names, Purchase, Subscription
+from owlrunner_revenuecat.customer import Attribute, Customer, Entitlement, Names, Purchase, Subscription, gives_access
 from owlrunner_revenuecat.paging import LARGEST_PAGE, MOST_PAGES, Page, next_cursor
 from owlrunner_revenuecat.rate_limit import TokenBucket
 from owlrunner_revenuecat.settings import SyncSettings
@@ -47,6 +47,7 @@ class _NamedProduct:
 
 @attrs.frozen
 class _Expanded:
+    active_entitlements: Page[Entitlement] | None = None
     attributes: Page[Attribute] | None = None
 
 
@@ -83,7 +84,7 @@ class RevenueCat:
         )
 
     async def customer(self, project_id: str, user_id: str) -> Customer:
-        """All that the sync wants to know of one user, in at most four requests, one after the other.
+        """All that the sync wants to know of one user, in three requests as a rule, one after the other.
 
         Raises Unknown, and RevenueCatError when any part but the attributes cannot be learned: a customer known by half
         would be written down wrong.
@@ -91,12 +92,23 @@ class RevenueCat:
         if user_id in ("", ".", ".."):
             raise Unknown("404", "RevenueCat has no customer of that id")  # no path can name it
         path = f"projects/{_in_path(project_id)}/customers/{_in_path(user_id)}"
-        return Customer(
-            entitlements=await self._list(self._customers, f"{path}/active_entitlements", Entitlement),
-            subscriptions=await self._list(self._customers, f"{path}/subscriptions", Subscription),
-            purchases=await self._purchases(path),
-            attributes=await self._attributes(path),
-        )
+        told = await self._get(self._customers, path, _Expanded, {"expand": "attributes"})
+        entitlements = await self._whole(told.active_entitlements, f"{path}/active_entitlements", Entitlement)
+        wanted = self._settings.environment
+        subscriptions = await self._subscriptions(path, wanted)
+        purchases = await self._purchases(path, wanted)
+        bought: list[Subscription | Purchase] = [*subscriptions, *purchases]
+        if entitlements and wanted != "all" and not any(map(gives_access, bought)):
+            # Entitlements do not say what gave them. Asked only now, because few users have what this is about.
+            bought = [*await self._subscriptions(path, "all"), *await self._purchases(path, "all")]
+            if any(gives_access(one) and one.environment not in (None, wanted) for one in bought):
+                entitlements = ()
+        return Customer(entitlements, subscriptions, purchases, await self._attributes(path, told.attributes))
+
+    async def _subscriptions(self, path: str, environment: str) -> tuple[Subscription, ...]:
+        params = {} if environment == "all" else {"environment": environment}
+        found = await self._list(self._customers, f"{path}/subscriptions", Subscription, params)
+        return tuple(one for one in found if _is_of(one, environment))
 
     async def _names(self, path: str, item: type[T]) -> tuple[T, ...]:
         try:
@@ -108,22 +120,23 @@ class RevenueCat:
             logger.warning("RevenueCat's list of %s could not be read, so ids stand in for names: %s", what, error)
             return ()
 
-    async def _purchases(self, path: str) -> tuple[Purchase, ...]:
+    async def _purchases(self, path: str, environment: str) -> tuple[Purchase, ...]:
         if not self._offers_purchases:
             return ()
+        params = {} if environment == "all" else {"environment": environment}
         try:
-            return await self._list(self._customers, f"{path}/purchases", Purchase)
+            found = await self._list(self._customers, f"{path}/purchases", Purchase, params)
         except RevenueCatError as error:
             if error.code not in _NOT_OFFERED:
                 raise
             # Said of the feature, not of this customer: no need to ask for every other one too.
             self._offers_purchases = False
             return ()
+        return tuple(one for one in found if _is_of(one, environment))
 
-    async def _attributes(self, path: str) -> tuple[Attribute, ...] | None:
+    async def _attributes(self, path: str, first: Page[Attribute] | None) -> tuple[Attribute, ...] | None:
         try:
-            expanded = await self._get(self._customers, path, _Expanded, {"expand": "attributes"})
-            return await self._whole(expanded.attributes, f"{path}/attributes", Attribute)
+            return await self._whole(first, f"{path}/attributes", Attribute)
         except (KeyRefused, Unknown):
             raise
         except RevenueCatError as error:
@@ -136,15 +149,18 @@ class RevenueCat:
         if first is None:
             return await self._list(self._customers, path, item)
         cursor = next_cursor(first.next_page)
-        rest = await self._list(self._customers, path, item, after=cursor) if cursor is not None else ()
-        return first.items + rest
+        if cursor is None:
+            return first.items
+        return first.items + await self._list(self._customers, path, item, {"starting_after": cursor})
 
-    async def _list(self, bucket: TokenBucket, path: str, item: type[T], *, after: str | None = None) -> tuple[T, ...]:
+    async def _list(
+        self, bucket: TokenBucket, path: str, item: type[T], params: Mapping[str, str] | None = None
+    ) -> tuple[T, ...]:
         """All items of a paged list. A cursor that was there before ends it, or it would never end."""
         items: list[T] = []
-        params = {"limit": str(LARGEST_PAGE)}
+        params = {"limit": str(LARGEST_PAGE), **(params or {})}
         seen: set[str] = set()
-        cursor = after
+        cursor = params.get("starting_after")
         for _ in range(MOST_PAGES):
             if cursor is not None:
                 seen.add(cursor)
@@ -229,3 +245,8 @@ async def open_revenuecat(settings: SyncSettings, api_key: str) -> AsyncIterator
 def _in_path(part: str) -> str:
     """An id as one segment of a path. ``$`` and ``:`` are encoded too, as RevenueCat wants them, and once only."""
     return quote(part, safe="")
+
+
+def _is_of(one: Subscription | Purchase, environment: str) -> bool:
+    """Whether it belongs to the environment, which RevenueCat was asked for, but may not have heeded."""
+    return environment == "all" or one.environment in (None, environment)

@@ -8,6 +8,9 @@ from typing import Any
 
 import attrs
 
+RUNNING = ("trialing", "active", "in_grace_period")
+"""The statuses of a subscription that lasts."""
+
 
 @attrs.frozen
 class Money:
@@ -47,6 +50,13 @@ class Purchase:
     status: str | None = None
     revenue_in_usd: Money | None = None
     environment: str | None = None
+
+
+def gives_access(bought: Subscription | Purchase) -> bool:
+    """Whether an entitlement may come from it now."""
+    if isinstance(bought, Purchase):
+        return bought.status != "refunded"
+    return bought.gives_access is True or (bought.gives_access is None and bought.status in RUNNING)
 
 
 @attrs.frozen

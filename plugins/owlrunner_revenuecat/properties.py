@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 
-from owlrunner_revenuecat.customer import Attribute, Customer, Money, Names, Subscription
+from owlrunner_revenuecat.customer import RUNNING, Attribute, Customer, Money, Names, Subscription
 
 OWNED_KEYS = (
     "rc_subscriber",
@@ -29,7 +29,6 @@ _BILLING_PERIODS = (
     (400, "yearly"),
 )
 """Below how many days a period has which name. Wide steps: months differ, and stores shift periods by a day or two."""
-_RUNNING = ("trialing", "active", "in_grace_period")
 _CANCELLED = ("cancelled", "canceled")
 _ASA = "Apple Search Ads"
 _ASA_KEYS = {
@@ -85,7 +84,7 @@ def properties(customer: Customer, names: Names) -> dict[str, str]:
 def primary_subscription(subscriptions: Iterable[Subscription]) -> Subscription | None:
     """The subscription that stands for the customer: the newest of those that run, else the newest of all."""
     every = list(subscriptions)
-    running = [one for one in every if one.gives_access or one.status in _RUNNING]
+    running = [one for one in every if one.gives_access or one.status in RUNNING]
     return max(
         running or every,
         key=lambda one: one.current_period_starts_at if one.current_period_starts_at is not None else -math.inf,

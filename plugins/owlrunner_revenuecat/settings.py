@@ -1,11 +1,11 @@
-"""This is the room for the table ``[plugins.revenuecat]``: what a server's owner may set, and what is refused."""
+"""The table ``[plugins.revenuecat]``: what a server's owner may set, and what is refused."""
 
 import math
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import attrs
-from attrs.validators import and_, ge, le
+from attrs.validators import and_, ge, in_, le
 
 MOST_WORKERS = 64
 MOST_TRIES = 20
@@ -38,6 +38,10 @@ class SyncSettings:
         default="https://api.revenuecat.com/v2", converter=_without_slash, validator=_web_address
     )
     """The base of the v2 API."""
+    environment: Literal["production", "sandbox", "all"] = attrs.field(
+        default="production", validator=in_(("production", "sandbox", "all"))
+    )
+    """Which purchases and subscriptions count. Those of testers are ``sandbox``."""
     customer_requests_per_minute: int = attrs.field(default=480, validator=_between(1, 1_000_000))
     configuration_requests_per_minute: int = attrs.field(default=60, validator=_between(1, 1_000_000))
     concurrency: int = attrs.field(default=8, validator=_between(1, MOST_WORKERS))

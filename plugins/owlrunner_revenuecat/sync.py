@@ -109,7 +109,7 @@ class _Run:
         except RevenueCatError as error:
             self._fail(error)
             return
-        # All ids fit: six hours at RevenueCat's pace are some 40,000 users.
+        # All ids fit: six hours at RevenueCat's pace are some 57,000 users.
         send, receive = trio.open_memory_channel[str](len(user_ids))
         with send:
             for user_id in user_ids:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 import attrs
 import httpx
@@ -9,7 +10,17 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from owlrunner.demo.customers import ENTITLEMENTS, PRODUCTS, PROJECT_ID, attributes, customers
+from owlrunner.demo.customers import (
+    ENTITLEMENTS,
+    PRODUCTS,
+    PROJECT_ID,
+    StandInCustomer,
+    attributes,
+    customers,
+    entitlement,
+    purchase,
+    subscription,
+)
 from owlrunner.demo.revenuecat import Fault, StandIn, serve
 from owlrunner.errors import ConfigError
 from owlrunner_revenuecat.answers import KeyRefused, RevenueCatError, Unknown
@@ -70,7 +81,7 @@ async def test_names_that_cannot_be_read_are_done_without(standin: StandIn, reve
 
 
 async def test_a_customer_is_read_whole(standin: StandIn, revenuecat: RevenueCat) -> None:
-    """Entitlements, subscriptions, purchases and attributes of a customer arrive, in four requests."""
+    """Entitlements, subscriptions, purchases and attributes of a customer arrive, in three requests."""
     found = await revenuecat.customer(PROJECT_ID, "user_0002")
     assert [one.entitlement_id for one in found.entitlements] == ["entl_pro", "entl_team"]
     assert [(one.product_id, one.status) for one in found.subscriptions or ()] == [
@@ -79,7 +90,66 @@ async def test_a_customer_is_read_whole(standin: StandIn, revenuecat: RevenueCat
     ]
     assert found.purchases == ()
     assert [one.name for one in found.attributes or ()] == ["$mediaSource", "$campaign", "$adGroup", "$ad", "$keyword"]
-    assert standin.requests == 4
+    assert standin.requests == 3
+
+
+async def test_many_entitlements_are_read_to_their_end(standin: StandIn, revenuecat: RevenueCat) -> None:
+    """Active entitlements beyond the first 20, which come with the customer, are read too."""
+    many = tuple(entitlement(f"entl_{number}") for number in range(25))
+    standin.customers["user_0001"] = attrs.evolve(standin.customers["user_0001"], entitlements=many)
+    found = await revenuecat.customer(PROJECT_ID, "user_0001")
+    assert [one.entitlement_id for one in found.entitlements] == [one["entitlement_id"] for one in many]
+    assert standin.by_kind["active_entitlements"] == 1
+
+
+async def test_lists_are_asked_for_a_hundred_at_a_time(standin: StandIn, revenuecat: RevenueCat) -> None:
+    """Every list of the sync asks for as many items as RevenueCat gives at once."""
+    await revenuecat.names(PROJECT_ID)
+    await revenuecat.customer(PROJECT_ID, "user_0001")
+    assert [query.get("limit") for query in standin.queries if "expand" not in query] == ["100"] * 4
+
+
+TESTED = [subscription("prod_month", "active", environment="sandbox"), purchase("prod_ever", 1, environment="sandbox")]
+
+
+@pytest.mark.parametrize(("environment", "found"), [("production", 1), ("sandbox", 2), ("all", 3)])
+@pytest.mark.parametrize("heeds", [True, False])
+async def test_only_the_environment_that_is_set_counts(
+    standin: StandIn, url: str, environment: Any, found: int, heeds: bool
+) -> None:
+    """What was bought in another environment than is set is left out, even when RevenueCat sends it all the same."""
+    real = subscription("prod_year", "active")
+    standin.heeds_environment = heeds
+    standin.customers["user_0001"] = StandInCustomer(
+        "user_0001", (entitlement(),), (real, TESTED[0]), (TESTED[1],), attributes(campaign="x")
+    )
+    async with open_revenuecat(attrs.evolve(QUICK, api_url=url, environment=environment), standin.api_key) as client:
+        customer = await client.customer(PROJECT_ID, "user_0001")
+    assert len(customer.subscriptions or ()) + len(customer.purchases or ()) == found
+    assert len(customer.entitlements) == 1
+    asked = None if environment == "all" else environment
+    assert [query.get("environment") for query in list(standin.queries)[1:]] == [asked, asked]
+
+
+@pytest.mark.parametrize("tested", [(TESTED[:1], []), ([], TESTED[1:])], ids=["subscription", "purchase"])
+@pytest.mark.parametrize(("environment", "entitled"), [("production", 0), ("sandbox", 1), ("all", 1)])
+async def test_what_testers_are_entitled_to_does_not_count(
+    standin: StandIn,
+    url: str,
+    environment: Any,
+    entitled: int,
+    tested: tuple[list[dict[str, Any]], list[dict[str, Any]]],
+) -> None:
+    """Entitlements that come from another environment than is set are none."""
+    standin.customers["user_0001"] = StandInCustomer("user_0001", (entitlement(),), tuple(tested[0]), tuple(tested[1]))
+    async with open_revenuecat(attrs.evolve(QUICK, api_url=url, environment=environment), standin.api_key) as client:
+        assert len((await client.customer(PROJECT_ID, "user_0001")).entitlements) == entitled
+
+
+async def test_a_grant_counts_in_production(standin: StandIn, revenuecat: RevenueCat) -> None:
+    """An entitlement that no purchase explains, in whichever environment, stays."""
+    standin.customers["user_0001"] = StandInCustomer("user_0001", (entitlement(),))
+    assert (await revenuecat.customer(PROJECT_ID, "user_0001")).entitlements
 
 
 async def test_ids_are_encoded_once(standin: StandIn, revenuecat: RevenueCat) -> None:
@@ -96,7 +166,7 @@ async def test_an_unknown_customer_is_told_apart(revenuecat: RevenueCat, user_id
         await revenuecat.customer(PROJECT_ID, user_id)
 
 
-@pytest.mark.parametrize("kind", ["active_entitlements", "subscriptions", "purchases", "customer"])
+@pytest.mark.parametrize("kind", ["customer", "subscriptions", "purchases"])
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_refused_key_is_told_at_every_call(
     standin: StandIn, revenuecat: RevenueCat, kind: str, status: int
@@ -128,7 +198,9 @@ async def test_attributes_are_read_to_their_end(standin: StandIn, revenuecat: Re
 
 async def test_attributes_that_fail_cost_only_themselves(standin: StandIn, revenuecat: RevenueCat) -> None:
     """A customer whose attributes cannot be read is known but for them."""
-    standin.faults = [Fault(kind="customer", status=500)]
+    many = attributes(**{f"name{number:03}": "x" for number in range(21)})
+    standin.customers["user_0001"] = attrs.evolve(standin.customers["user_0001"], attributes=many)
+    standin.faults = [Fault(kind="attributes", status=500)]
     found = await revenuecat.customer(PROJECT_ID, "user_0001")
     assert found.entitlements
     assert found.attributes is None
@@ -140,16 +212,16 @@ async def test_attributes_that_fail_cost_only_themselves(standin: StandIn, reven
         Fault(status=500, times=3),
         Fault(status=503, body=b"<html>", times=3),
         Fault(body=b'{"items": [', times=3),
-        Fault(body=b'{"items": "none"}', times=3),
-        Fault(body=b'{"items": [{"entitlement_id": "\xff"}]}', times=3),
+        Fault(body=b'{"active_entitlements": "none"}', times=3),
+        Fault(body=b'{"active_entitlements": {"items": [{"entitlement_id": "\xff"}]}}', times=3),
     ],
     ids=["500", "503", "cut off", "wrong shape", "no text"],
 )
 async def test_what_fails_for_a_while_is_asked_again(standin: StandIn, revenuecat: RevenueCat, fault: Fault) -> None:
     """A server error or an unreadable answer is met by further tries, and the last one counts."""
-    standin.faults = [attrs.evolve(fault, kind="active_entitlements")]
+    standin.faults = [attrs.evolve(fault, kind="customer")]
     assert (await revenuecat.customer(PROJECT_ID, "user_0001")).entitlements
-    assert standin.by_kind["active_entitlements"] == 4
+    assert standin.by_kind["customer"] == 4
 
 
 @pytest.mark.parametrize(

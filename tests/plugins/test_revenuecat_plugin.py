@@ -30,6 +30,7 @@ def test_the_job_type_is_offered() -> None:
     [
         ({"api_url": "api.revenuecat.com"}, "api_url must be an http or https address"),
         ({"api_url": "https://x.example/v2?key=1"}, "api_url must be an http or https address without a query"),
+        ({"environment": "testing"}, "environment"),
         ({"concurrency": 0}, "concurrency"),
         ({"concurrency": 65}, "concurrency"),
         ({"customer_requests_per_minute": 0}, "customer_requests_per_minute"),

@@ -269,7 +269,7 @@ async def test_users_synced_longest_ago_come_first(world: World) -> None:
     await world.execute("update app_users set revenue_synced_at = now() where user_id = 'user_0001'")
     await world.execute("update app_users set revenue_synced_at = now() - interval '1 day' where user_id = 'user_0002'")
     await world.sync(concurrency=1)
-    order = [path.split("/")[5] for path in world.standin.paths if path.endswith("active_entitlements")]
+    order = [path.split("/")[5] for path in world.standin.paths if path.count("/") == 5]
     assert order == ["user_0003", "user_0002", "user_0001"]
 
 
@@ -320,11 +320,11 @@ async def test_a_refused_key_fails_the_run(world: World, key: str, status: int) 
 async def test_a_key_refused_on_the_way_keeps_what_was_synced(world: World) -> None:
     """When the key is revoked in the middle, the run fails bare, and the users synced before it are in the database."""
     await world.add_users(*world.standin.customers)
-    world.standin.faults = [Fault(kind="active_entitlements", status=403, after=5)]
+    world.standin.faults = [Fault(kind="customer", status=403, after=5)]
     with pytest.raises(KeyRefused):
         await world.sync(concurrency=1)
     assert len(await world.synced_users()) == 5
-    assert world.standin.by_kind["active_entitlements"] == 6
+    assert world.standin.by_kind["customer"] == 6
 
 
 async def test_an_unresolvable_project_fails_the_run(world: World) -> None:
@@ -352,7 +352,7 @@ async def test_users_that_fail_are_counted_and_named(world: World) -> None:
 async def test_a_revenuecat_that_is_down_fails_the_run(world: World) -> None:
     """A run in which user after user fails does not end as completed: it stops and fails."""
     await world.add_users(*(f"user_{number}" for number in range(60)))
-    world.standin.faults = [Fault(kind="active_entitlements", status=503)]
+    world.standin.faults = [Fault(kind="customer", status=503)]
     with pytest.raises(RevenueCatError, match="50 users in a row"):
         await world.sync(max_tries=1)
 
@@ -370,7 +370,7 @@ async def test_refusals_of_single_users_stop_nobody_else(world: World) -> None:
 async def test_a_run_that_could_do_nothing_has_failed(world: World, status: int, users: int) -> None:
     """However few users there are: where RevenueCat had no answer of use about any, the run does not complete."""
     await world.add_users(*(f"user_{number}" for number in range(users)))
-    world.standin.faults = [Fault(kind="active_entitlements", status=status)]
+    world.standin.faults = [Fault(kind="customer", status=status)]
     with pytest.raises(
         RevenueCatError, match=f"no answer of use about any of {users} users. RevenueCat answered {status}"
     ):
@@ -411,7 +411,7 @@ async def test_a_cancel_does_not_wait_for_revenuecat(world: World, monkeypatch: 
 
     monkeypatch.setattr(TokenBucket, "pause", pause_and_cancel)
     await world.add_users("user_0001", "user_0002")
-    world.standin.faults = [Fault(kind="active_entitlements", status=429, backoff_ms=60_000, after=1)]
+    world.standin.faults = [Fault(kind="customer", status=429, backoff_ms=60_000, after=1)]
     with trio.fail_after(30):
         result = await world.sync(ctx, concurrency=1)
     assert (result["cancelled_at"], result["synced"]) == (1, 1)
