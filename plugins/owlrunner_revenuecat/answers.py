@@ -1,4 +1,4 @@
-"""This is the room for reading RevenueCat's refusals: which of them mean "later", "never" and "not for you"."""
+"""What RevenueCat's refusals mean: which of them say "later", "never", or something about one user alone."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,6 @@ PAUSE_UNTOLD = 5.0
 """Seconds to wait after a 429 that names no time."""
 LONGEST_PAUSE = 120.0
 """Seconds that are believed at most. The limits are per minute, so a longer wait is a misunderstanding."""
-_SMALLEST_MILLISECONDS = 1000
 _LATER = frozenset({408, 423, 425})
 
 
@@ -80,9 +79,8 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, *, secret: str
 def pause_seconds(backoff_ms: object, retry_after: str | None) -> float:
     """How long a 429 asks to wait: by ``backoff_ms`` of its body, else by ``Retry-After``, else PAUSE_UNTOLD.
 
-    RevenueCat documents the header in milliseconds, HTTP defines seconds, and both have been seen. 1000 and more is
-    read as milliseconds, less as seconds: that errs to the side of waiting too long, which costs a minute and no user.
-    A header that is no number (HTTP allows a date, which would compare two clocks) counts as none.
+    ``backoff_ms`` is in milliseconds and the header in seconds, as RevenueCat's specification has them. A header that
+    is no number (HTTP allows a date, which would compare two clocks) counts as none.
     """
     if isinstance(backoff_ms, int | float) and not isinstance(backoff_ms, bool) and backoff_ms > 0:
         return min(backoff_ms / 1000, LONGEST_PAUSE)
@@ -92,4 +90,4 @@ def pause_seconds(backoff_ms: object, retry_after: str | None) -> float:
         return PAUSE_UNTOLD
     if not told > 0:
         return PAUSE_UNTOLD
-    return min(told / 1000 if told >= _SMALLEST_MILLISECONDS else told, LONGEST_PAUSE)
+    return min(told, LONGEST_PAUSE)
