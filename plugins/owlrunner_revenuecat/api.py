@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 MOST_429 = 10
 """How often one request is sent again after a 429. Those do not count as tries: they say nothing about the request."""
+NAMED_AT_MOST = 10
+"""How many projects an error names."""
 _NOT_OFFERED = frozenset({"405", "410", "501"})
 
 logger = logging.getLogger(__name__)
@@ -65,12 +67,20 @@ class RevenueCat:
         self._configuration = TokenBucket(settings.configuration_requests_per_minute)
         self._offers_purchases = True
 
-    async def project_id(self) -> str:
-        """The id of the RevenueCat project that the key belongs to."""
-        page = await self._get(self._configuration, "projects", Page[_Project])
-        if not page.items:
+    async def project_id(self, wanted: str = "") -> str:
+        """The id of the RevenueCat project to read: the one that is wanted, else the only one that the key sees."""
+        seen = [one.id for one in await self._list(self._configuration, "projects", _Project)]
+        if not seen:
             raise RevenueCatError("404", "RevenueCat project cannot be resolved: the API key sees no project")
-        return page.items[0].id
+        if wanted:
+            if wanted not in seen:
+                message = f"the API key does not see the RevenueCat project {wanted!r} that the integration names as project_id"
+                raise RevenueCatError("404", f"{message}; it sees {_listed(seen)}")
+            return wanted
+        if len(seen) > 1:
+            message = f"the API key sees {len(seen)} RevenueCat projects ({_listed(seen)})"
+            raise RevenueCatError("404", f"{message}: name the one to read as project_id in the integration's config")
+        return seen[0]
 
     async def names(self, project_id: str) -> Names:
         """What the project calls its entitlements and products; raw ids stand in for a list that cannot be read.
@@ -240,6 +250,11 @@ async def open_revenuecat(settings: SyncSettings, api_key: str) -> AsyncIterator
         headers=headers, timeout=settings.timeout, limits=limits, verify=certificates, proxy=proxy, trust_env=False
     ) as http:
         yield RevenueCat(http, settings, api_key)
+
+
+def _listed(ids: list[str]) -> str:
+    """The first few ids, for a sentence."""
+    return ", ".join(ids[:NAMED_AT_MOST]) + (", …" if len(ids) > NAMED_AT_MOST else "")
 
 
 def _in_path(part: str) -> str:

@@ -1,4 +1,4 @@
-"""This is the room for the plugin's queries: one function per file of ``sql``."""
+"""The plugin's queries: one function per file of ``sql``."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -23,6 +23,16 @@ class SyncedUser:
     cents: int | None
 
 
+@attrs.frozen
+class Integration:
+    """How RevenueCat is asked for one project; what is not set is empty."""
+
+    id: UUID
+    api_key: str = attrs.field(repr=False)
+    revenuecat_project: str
+    """RevenueCat's id of the project to read, for keys that see several."""
+
+
 @cache
 def _query(name: str) -> bytes:
     return files("owlrunner_revenuecat").joinpath("sql", f"{name}.sql").read_bytes()
@@ -33,10 +43,13 @@ async def _rows(connection: owlrunner.Connection, name: str, params: dict[str, A
     return await cursor.fetchall()
 
 
-async def integration_key(connection: owlrunner.Connection, project_id: UUID) -> str | None:
-    """The API key of the project's RevenueCat integration ("" where it has none), or None without an integration."""
+async def find_integration(connection: owlrunner.Connection, project_id: UUID) -> Integration | None:
+    """The project's RevenueCat integration that may be used, or None."""
     rows = await _rows(connection, "integration", {"project_id": project_id})
-    return (rows[0][0] or "").strip() if rows else None
+    if not rows:
+        return None
+    ((identity, api_key, revenuecat_project),) = rows
+    return Integration(identity, (api_key or "").strip(), (revenuecat_project or "").strip())
 
 
 async def users(connection: owlrunner.Connection, project_id: UUID) -> list[str]:

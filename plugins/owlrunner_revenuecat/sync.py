@@ -1,4 +1,4 @@
-"""This is the room for the run itself: who is asked for, by how many workers, and how it ends early when it must."""
+"""The run itself: who is asked for, by how many workers, and how it ends early when it must."""
 
 import logging
 
@@ -12,7 +12,7 @@ from owlrunner_revenuecat.customer import Customer, Names
 from owlrunner_revenuecat.properties import attribution, properties, revenue_cents
 from owlrunner_revenuecat.saving import LAST_WRITE_PATIENCE, NotSaved, Saving
 from owlrunner_revenuecat.settings import SyncSettings
-from owlrunner_revenuecat.storage import SyncedUser, integration_key, users
+from owlrunner_revenuecat.storage import SyncedUser, find_integration, users
 from owlrunner_revenuecat.tally import Tally
 
 ANONYMOUS = "$RCAnonymousID:"
@@ -23,6 +23,8 @@ CANCEL_PATIENCE = 3.0
 """Seconds that users under way get after a cancel request; with the last write, less than the job's cancel_grace."""
 MOST_ERRORS_IN_A_ROW = 50
 """After so many users about whom RevenueCat gave no answer of use it counts as down, and the run fails without asking on."""
+FEWEST_TO_DOUBT = 10
+"""How many users must have been asked about before "RevenueCat knows none of them" is taken for a mistake in the set-up."""
 
 logger = logging.getLogger(__name__)
 
@@ -31,32 +33,41 @@ class IntegrationMissing(owlrunner.OwlRunnerError):
     """The project has no RevenueCat integration that may be used: create it, enable it, or give it its API key."""
 
 
+class NobodyKnown(owlrunner.OwlRunnerError):
+    """RevenueCat knows none of many users: the key is another project's, or the app's user ids are not RevenueCat's."""
+
+    def __init__(self, asked: int) -> None:
+        super().__init__(
+            f"RevenueCat knows none of the {asked} users that it was asked about: most likely the API key belongs to"
+            " another RevenueCat project, or the app does not log in to RevenueCat with its own user ids"
+        )
+
+
 async def sync_project(ctx: owlrunner.JobContext, settings: SyncSettings) -> dict[str, object]:
     """Sync the users of the run's project and return the counters of ``Tally.result``.
 
     A run that is asked to cancel returns what it has, with ``cancelled_at``. However it ends, what was synced is saved.
 
-    Raises IntegrationMissing, RevenueCatError and NotSaved.
+    Raises IntegrationMissing, RevenueCatError, NotSaved and NobodyKnown.
     """
     project_id = ctx.project_id
     if project_id is None:
         raise IntegrationMissing("RevenueCat integration not found or disabled")
     async with ctx.connect() as connection:
-        api_key = await integration_key(connection, project_id)
-        everybody = await users(connection, project_id) if api_key else []
-    if api_key is None:
+        integration = await find_integration(connection, project_id)
+        everybody = await users(connection, project_id) if integration is not None and integration.api_key else []
+    if integration is None:
         raise IntegrationMissing("RevenueCat integration not found or disabled")
-    if not api_key:
+    if not integration.api_key:
         raise IntegrationMissing("RevenueCat integration has no api_key")
     wanted = [user_id for user_id in everybody if not user_id.startswith(ANONYMOUS)]
     tally = Tally(total=len(wanted), skipped_anonymous=len(everybody) - len(wanted))
-    if not wanted:
-        return tally.result()
-    ctx.log.info("%d users to sync; %d anonymous ones are left out", tally.total, tally.skipped_anonymous)
-    ctx.progress(0, tally.total, "Starting sync...")
+    if wanted:
+        ctx.log.info("%d users to sync; %d anonymous ones are left out", tally.total, tally.skipped_anonymous)
+        ctx.progress(0, tally.total, "Starting sync...")
     saving = Saving(ctx, project_id, tally)
-    async with open_revenuecat(settings, api_key) as revenuecat:
-        run = _Run(ctx, revenuecat, tally, saving)
+    async with open_revenuecat(settings, integration.api_key) as revenuecat:
+        run = _Run(ctx, revenuecat, tally, saving, integration.revenuecat_project)
         try:
             await run.carry_out(wanted, settings.concurrency)
             if run.failure is None and not run.cancelled:
@@ -70,6 +81,8 @@ async def sync_project(ctx: owlrunner.JobContext, settings: SyncSettings) -> dic
         message = f"RevenueCat gave no answer of use about any of {tally.total} users. {run.last_error}"
         raise RevenueCatError(run.last_error.code, message)
     saving.require_saved()
+    if tally.not_found.count == tally.total >= FEWEST_TO_DOUBT and not run.cancelled:
+        raise NobodyKnown(tally.total)
     ctx.log.info("%s after %d of %d users", "cancelled" if run.cancelled else "done", tally.handled, tally.total)
     return tally.result(cancelled=run.cancelled)
 
@@ -82,6 +95,7 @@ class _Run:
     revenuecat: RevenueCat
     tally: Tally
     saving: Saving
+    revenuecat_project: str
     cancelled: bool = False
     failure: owlrunner.OwlRunnerError | None = None
     errors_in_a_row: int = 0
@@ -104,10 +118,13 @@ class _Run:
 
     async def _work(self, user_ids: list[str], concurrency: int) -> None:
         try:
-            project_id = await self.revenuecat.project_id()
-            names = await self.revenuecat.names(project_id)
+            # Asked even when there is no user: a wrong key shall not stay unnoticed until the first one comes.
+            project_id = await self.revenuecat.project_id(self.revenuecat_project)
+            names = await self.revenuecat.names(project_id) if user_ids else Names()
         except RevenueCatError as error:
             self._fail(error)
+            return
+        if not user_ids:
             return
         # All ids fit: six hours at RevenueCat's pace are some 57,000 users.
         send, receive = trio.open_memory_channel[str](len(user_ids))

@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from owlrunner import Connection, JobContext, Progress
-from owlrunner.demo.customers import app_user_ids, attributes, customers
+from owlrunner.demo.customers import PROJECT_ID, app_user_ids, attributes, customers
 from owlrunner.demo.revenuecat import Fault, StandIn, serve
 from owlrunner.errors import DatabaseUnavailable
 from owlrunner.storage.postgres import Database
@@ -24,7 +24,7 @@ from owlrunner_revenuecat.rate_limit import TokenBucket
 from owlrunner_revenuecat.saving import NotSaved
 from owlrunner_revenuecat.settings import SyncSettings
 from owlrunner_revenuecat.storage import save_users
-from owlrunner_revenuecat.sync import IntegrationMissing
+from owlrunner_revenuecat.sync import IntegrationMissing, NobodyKnown
 from tests.hostile import make_hostile
 
 QUICK = SyncSettings(customer_requests_per_minute=100_000, configuration_requests_per_minute=100_000, retry_delay=0.001)
@@ -300,11 +300,11 @@ async def test_without_an_integration_the_run_fails(world: World, change: str) -
 
 
 async def test_without_users_there_is_nothing_to_do(world: World) -> None:
-    """A project with anonymous users alone is done at once, without progress and without asking RevenueCat."""
+    """A project with anonymous users alone is done at once, without progress; RevenueCat is asked for the project alone."""
     await world.add_users("owl_anon_1", "$RCAnonymousID:1")
     result = await world.sync()
     assert (result["total"], result["synced"], result["skipped_anonymous"]) == (0, 0, 1)
-    assert (world.progress, world.standin.requests) == ([], 0)
+    assert (world.progress, world.standin.by_kind) == ([], {"projects": 1})
 
 
 @pytest.mark.parametrize(("key", "status"), [("sk_wrong", 401), ("sk_forbidden", 403)])
@@ -315,6 +315,68 @@ async def test_a_refused_key_fails_the_run(world: World, key: str, status: int) 
     with pytest.raises(KeyRefused, match=f"RevenueCat answered {status}: .*API key"):
         await world.sync()
     assert world.standin.requests == 1
+
+
+async def test_a_refused_key_fails_without_users_too(world: World) -> None:
+    """A wrong key fails the run of a project that has no user yet."""
+    await world.execute('update project_integrations set config = \'{"api_key": "sk_wrong"}\'')
+    with pytest.raises(KeyRefused, match="RevenueCat answered 401"):
+        await world.sync()
+
+
+async def name_project(world: World, named: str) -> None:
+    """Name RevenueCat's project in the integration."""
+    statement = "update project_integrations set config = config || jsonb_build_object('project_id', %s::text)"
+    await world.execute(statement, named)
+
+
+async def test_a_key_of_several_projects_needs_one_to_be_named(world: World) -> None:
+    """With a key that sees several RevenueCat projects the run fails unless the integration names one that it sees."""
+    await world.add_users("user_0001")
+    world.standin.project_ids = ("proj_other", PROJECT_ID)
+    with pytest.raises(
+        RevenueCatError, match=rf"sees 2 RevenueCat projects \(proj_other, {PROJECT_ID}\): name the one"
+    ):
+        await world.sync()
+    await name_project(world, PROJECT_ID)
+    assert (await world.sync())["synced"] == 1
+
+
+@pytest.mark.parametrize("seen", [("proj_other",), ("proj_other", "proj_more")])
+async def test_a_project_that_the_key_does_not_see_fails_the_run(world: World, seen: tuple[str, ...]) -> None:
+    """An integration that names a RevenueCat project beyond the key's sight fails the run, and the error names both."""
+    await world.add_users("user_0001")
+    await name_project(world, PROJECT_ID)
+    world.standin.project_ids = seen
+    with pytest.raises(RevenueCatError, match=f"does not see the RevenueCat project '{PROJECT_ID}'.*proj_other"):
+        await world.sync()
+
+
+async def test_a_key_of_very_many_projects_finds_the_named_one(world: World) -> None:
+    """The projects of a key are read beyond their first page."""
+    await world.add_users("user_0001")
+    await name_project(world, PROJECT_ID)
+    world.standin.project_ids = (*(f"proj_{number}" for number in range(150)), PROJECT_ID)
+    assert (await world.sync())["synced"] == 1
+
+
+async def test_nobody_known_among_many_is_a_mistake(world: World) -> None:
+    """A run that asked about ten users or more, none of whom RevenueCat knows, fails and names the likely reasons."""
+    await world.add_users(*(f"nobody_{number}" for number in range(10)))
+    with pytest.raises(NobodyKnown, match=r"none of the 10 users .* another RevenueCat project, or the app does not"):
+        await world.sync()
+
+
+@pytest.mark.parametrize(("unknown", "known", "failing"), [(9, 0, 0), (20, 1, 0), (20, 0, 1)])
+async def test_a_few_unknown_users_are_none(world: World, unknown: int, known: int, failing: int) -> None:
+    """Fewer than ten unknown users, one that is known, or one that failed leave the run completed."""
+    await world.add_users(
+        *(f"nobody_{number}" for number in range(unknown)),
+        *(f"user_{number:04}" for number in range(1, known + 1)),
+        *["null"] * failing,
+    )
+    result = await world.sync()
+    assert (result["not_found"], result["synced"], result["errors"]) == (unknown, known, failing)
 
 
 async def test_a_key_refused_on_the_way_keeps_what_was_synced(world: World) -> None:
