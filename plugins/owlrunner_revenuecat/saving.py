@@ -1,4 +1,4 @@
-"""This is the room for bringing synced users into the database: a second's worth at a time, and none lost."""
+"""Writing to the database who was synced or tried: a second's worth at a time."""
 
 import logging
 from uuid import UUID
@@ -7,7 +7,7 @@ import psycopg
 import trio
 
 import owlrunner
-from owlrunner_revenuecat.storage import SyncedUser, save_users
+from owlrunner_revenuecat.storage import SyncedUser, mark_tried, save_users
 from owlrunner_revenuecat.tally import Tally
 
 SAVE_EVERY = 1.0
@@ -24,11 +24,11 @@ logger = logging.getLogger(__name__)
 
 
 class NotSaved(owlrunner.OwlRunnerError):
-    """Users were synced whom the database did not take; the next sync asks for them again."""
+    """Users were asked about whom the database did not take; the next sync asks for them again."""
 
 
 class Saving:
-    """The synced users who are not in the database yet.
+    """The users who were asked about, and of whom the database does not know it yet.
 
     Every write opens a connection of its own: a sync takes up to hours, and a connection that mostly idles is one that
     breaks at the wrong moment.
@@ -39,12 +39,17 @@ class Saving:
         self._project_id = project_id
         self._tally = tally
         self._waiting: list[SyncedUser] = []
+        self._tried: list[str] = []
         self._trouble: Exception | None = None
         self._failing_since: float | None = None
 
     def add(self, user: SyncedUser) -> None:
         """Take one user over, to be written soon."""
         self._waiting.append(user)
+
+    def add_tried(self, user_id: str) -> None:
+        """Take over that RevenueCat was asked about a user in vain, to be written soon."""
+        self._tried.append(user_id)
 
     async def keep_saving(self, finished: trio.Event) -> None:
         """Write what has gathered, once a second, until there will be no more. A write that is under way then is completed.
@@ -60,7 +65,7 @@ class Saving:
     async def save_all(self) -> None:
         """Write everything, however often that takes. Raises NotSaved like ``keep_saving``."""
         await self._try_to_save()
-        while self._waiting:
+        while self._waiting or self._tried:
             await trio.sleep(SAVE_EVERY)
             await self._try_to_save()
 
@@ -71,13 +76,14 @@ class Saving:
                 await self._save()
             except _TROUBLE as error:
                 self._trouble = error
-                logger.warning("the last synced users could not be written: %s", error)
+                logger.warning("the last users could not be written: %s", error)
 
     def require_saved(self) -> None:
         """Raise NotSaved unless every user is in the database."""
-        if self._waiting:
+        count = len(self._waiting) + len(self._tried)
+        if count:
             why = self._trouble or f"the database did not answer within {LAST_WRITE_PATIENCE:g} seconds"
-            raise NotSaved(f"{len(self._waiting)} synced users could not be written: {why}") from self._trouble
+            raise NotSaved(f"{count} users could not be written: {why}") from self._trouble
 
     async def _try_to_save(self) -> None:
         try:
@@ -85,14 +91,14 @@ class Saving:
         except _TROUBLE as error:
             self._trouble = error
             self._failing_since = trio.current_time() if self._failing_since is None else self._failing_since
-            logger.warning("synced users could not be written, and are kept: %s", error)
+            logger.warning("users could not be written, and are kept: %s", error)
             if trio.current_time() - self._failing_since > OUTAGE_PATIENCE:
                 self.require_saved()
         else:
             self._failing_since = None
 
     async def _save(self) -> None:
-        if not self._waiting:
+        if not self._waiting and not self._tried:
             return
         async with self._ctx.connect() as connection:
             while batch := self._waiting[:MOST_IN_ONE_WRITE]:
@@ -100,3 +106,6 @@ class Saving:
                 for filled in await save_users(connection, self._project_id, batch):
                     self._tally.count_filled(filled)
                 del self._waiting[: len(batch)]
+            while tried := self._tried[:MOST_IN_ONE_WRITE]:
+                await mark_tried(connection, self._project_id, tried)
+                del self._tried[: len(tried)]

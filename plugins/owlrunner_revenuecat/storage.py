@@ -53,7 +53,7 @@ async def find_integration(connection: owlrunner.Connection, project_id: UUID) -
 
 
 async def users(connection: owlrunner.Connection, project_id: UUID) -> list[str]:
-    """The ids of the project's users who are not anonymous, those synced longest ago first."""
+    """The ids of the project's users who are not anonymous, those asked about longest ago first."""
     return [user_id for (user_id,) in await _rows(connection, "users", {"project_id": project_id})]
 
 
@@ -63,3 +63,8 @@ async def save_users(
     """Write the users and return, for each that is still there, the attribution that was filled in."""
     params = {"project_id": project_id, "owned": list(OWNED_KEYS), "users": msgspec.json.encode(synced).decode()}
     return [filled for _, filled in await _rows(connection, "save_users", params)]
+
+
+async def mark_tried(connection: owlrunner.Connection, project_id: UUID, user_ids: Sequence[str]) -> None:
+    """Note that RevenueCat was asked about the users, in vain."""
+    await connection.execute(_query("mark_tried"), {"project_id": project_id, "user_ids": list(user_ids)})

@@ -152,12 +152,14 @@ class _Run:
         except Unknown:
             self.errors_in_a_row = 0
             self.tally.not_found.add(user_id)
+            self.saving.add_tried(user_id)
         except RevenueCatError as error:
             logger.warning("user %s: %s", user_id, error)
             self.tally.count_error(user_id, error.code)
             self.last_error = error
             if error.is_about_one_user:
                 self.errors_in_a_row = 0
+                self.saving.add_tried(user_id)
                 return
             self.errors_in_a_row += 1
             if self.errors_in_a_row >= MOST_ERRORS_IN_A_ROW:

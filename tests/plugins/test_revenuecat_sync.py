@@ -263,14 +263,63 @@ async def test_other_projects_are_left_alone(world: World) -> None:
     assert rows == [({},)]
 
 
-async def test_users_synced_longest_ago_come_first(world: World) -> None:
-    """A sync begins with the users that were never synced, then those of the longest time ago."""
-    await world.add_users("user_0001", "user_0002", "user_0003")
-    await world.execute("update app_users set revenue_synced_at = now() where user_id = 'user_0001'")
-    await world.execute("update app_users set revenue_synced_at = now() - interval '1 day' where user_id = 'user_0002'")
+def asked_about(world: World) -> list[str]:
+    """Whom RevenueCat was asked about, in order."""
+    return [path.split("/")[5] for path in world.standin.paths if path.count("/") == 5]
+
+
+async def test_users_asked_about_longest_ago_come_first(world: World) -> None:
+    """A sync begins with users who were never asked about, then those of the longest time ago, whatever came of it."""
+    await world.add_users("user_0001", "user_0002", "user_0003", "user_0004")
+    tried = "update app_users set revenuecat_tried_at = now() - make_interval(days => %s) where user_id = %s"
+    synced = "update app_users set revenue_synced_at = now() - make_interval(days => %s) where user_id = %s"
+    await world.execute(tried, 1, "user_0001")
+    await world.execute(tried, 3, "user_0002")
+    await world.execute(synced, 2, "user_0004")
     await world.sync(concurrency=1)
-    order = [path.split("/")[5] for path in world.standin.paths if path.count("/") == 5]
-    assert order == ["user_0003", "user_0002", "user_0001"]
+    assert asked_about(world) == ["user_0003", "user_0002", "user_0004", "user_0001"]
+
+
+async def test_everybody_who_was_asked_about_has_had_a_turn(world: World) -> None:
+    """Synced, unknown and refused users are marked as tried; those of whom RevenueCat could not tell anything are not."""
+    await world.add_users("user_0001", "user_0002", "nobody", "null")
+    world.standin.faults = [Fault(customer="user_0002", status=500)]
+    await world.sync()
+    rows = await world.execute("select user_id from app_users where revenuecat_tried_at is not null order by user_id")
+    assert rows == [("nobody",), ("null",), ("user_0001",)]
+
+
+async def test_a_cut_run_is_continued_by_the_next(world: World) -> None:
+    """The next run begins where the last one was cut off, and unknown users do not come before known ones again."""
+    everybody = [*(f"a_unknown_{number}" for number in range(6)), *sorted(world.standin.customers)[:6]]
+    await world.add_users(*everybody)
+    for first in (everybody[:7], everybody[7:]):
+        world.standin.paths.clear()
+        with trio.CancelScope() as ended:
+            await world.sync(
+                world.context(lambda _, progress: ended.cancel() if progress.processed == 7 else None), concurrency=1
+            )
+        assert ended.cancelled_caught
+        assert asked_about(world)[: len(first)] == first
+
+
+async def test_a_killed_run_loses_no_more_than_what_is_under_way(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users are written while the run goes on, so that a run without a chance to write at its end has lost few."""
+    everybody = sorted(world.standin.customers)
+    await world.add_users(*everybody)
+    monkeypatch.setattr(saving, "SAVE_EVERY", 0.0)
+    world.standin.faults = [Fault(customer=everybody[-1], delay=60)]
+
+    async def killed(_: saving.Saving) -> None:
+        """Write nothing."""
+
+    monkeypatch.setattr(saving.Saving, "save_rest", killed)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.sync)
+        while len(await world.synced_users()) < len(everybody) - 1:
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert await world.synced_users() == everybody[:-1]
 
 
 async def test_only_so_many_requests_run_at_once(world: World) -> None:
@@ -532,7 +581,7 @@ async def test_users_who_cannot_be_written_fail_the_run(world: World, monkeypatc
             yield connection
 
     await world.add_users("user_0001", "user_0002")
-    with pytest.raises(NotSaved, match="2 synced users could not be written: away for good"):
+    with pytest.raises(NotSaved, match="2 users could not be written: away for good"):
         await world.sync(world.context(connect=connect))
 
 

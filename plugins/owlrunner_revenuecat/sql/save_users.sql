@@ -21,7 +21,8 @@ with told as (
 update app_users u
 set properties = (u.properties - %(owned)s::text[]) || l.facts || l.filled,
     total_revenue_usd_cents = coalesce(l.cents, u.total_revenue_usd_cents),
-    revenue_synced_at = case when l.cents is null then u.revenue_synced_at else owl_now() end
+    revenue_synced_at = case when l.cents is null then u.revenue_synced_at else owl_now() end,
+    revenuecat_tried_at = owl_now()
 from locked l
 where u.id = l.id
 returning l.user_id, l.filled;
