@@ -7,10 +7,10 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 import owlrunner
-from owlrunner_revenuecat.settings import SyncSettings
+from owlrunner_revenuecat.settings import SyncParams, SyncSettings
 from owlrunner_revenuecat.sync import sync_project
 
-__all__ = ["SyncSettings", "revenuecat_sync_job"]
+__all__ = ["SyncParams", "SyncSettings", "revenuecat_sync_job"]
 
 LONGEST_RUN = 6 * 3600.0
 """Seconds after which a run is ended: some 57,000 users at RevenueCat's 480 requests a minute and 3 requests a user."""
@@ -20,13 +20,15 @@ def revenuecat_sync_job(settings: SyncSettings) -> owlrunner.AnyJobType:
     """The job type, holding the settings of the server that runs it."""
 
     @owlrunner.job_type(scope="project", label="RevenueCat Sync", timeout=LONGEST_RUN, cancel_grace=10.0)
-    async def revenuecat_sync(ctx: owlrunner.JobContext) -> dict[str, object]:
+    async def revenuecat_sync(ctx: owlrunner.JobContext, params: SyncParams) -> dict[str, object]:
         """Copy subscription, revenue and attribution of a project's users from RevenueCat into their properties.
+
+        ``params`` may name the project and its integration once more; a run with those of another is refused.
 
         Returns counters (see ``Tally.result``). Raises OwlRunnerError when the integration is missing, when RevenueCat
         refuses the API key or stays unreachable, or when the users cannot be written.
         """
-        return await sync_project(ctx, settings)
+        return await sync_project(ctx, settings, params)
 
     return revenuecat_sync
 

@@ -3,6 +3,7 @@
 import math
 from typing import Any, Literal
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import attrs
 from attrs.validators import and_, ge, in_, le
@@ -52,3 +53,13 @@ class SyncSettings:
     """How often a request is sent that meets a timeout, a network error, a 5xx or an unreadable answer."""
     retry_delay: float = attrs.field(default=0.5, validator=_seconds)
     """Seconds before the second try; doubled for each further one."""
+
+
+@attrs.frozen
+class SyncParams:
+    """What a run may be given. The run knows both already; clients of OwlMetry send them, so they are taken and checked."""
+
+    project_id: UUID | None = None
+    """The run's own project."""
+    integration_id: UUID | None = None
+    """The project's RevenueCat integration."""

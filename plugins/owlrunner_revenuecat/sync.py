@@ -11,7 +11,7 @@ from owlrunner_revenuecat.api import RevenueCat, open_revenuecat
 from owlrunner_revenuecat.customer import Customer, Names
 from owlrunner_revenuecat.properties import attribution, properties, revenue_cents
 from owlrunner_revenuecat.saving import LAST_WRITE_PATIENCE, NotSaved, Saving
-from owlrunner_revenuecat.settings import SyncSettings
+from owlrunner_revenuecat.settings import SyncParams, SyncSettings
 from owlrunner_revenuecat.storage import SyncedUser, find_integration, users
 from owlrunner_revenuecat.tally import Tally
 
@@ -33,6 +33,10 @@ class IntegrationMissing(owlrunner.OwlRunnerError):
     """The project has no RevenueCat integration that may be used: create it, enable it, or give it its API key."""
 
 
+class OtherProject(owlrunner.OwlRunnerError):
+    """The params name another project than the run's: leave project_id out, or trigger the run for that project."""
+
+
 class NobodyKnown(owlrunner.OwlRunnerError):
     """RevenueCat knows none of many users: the key is another project's, or the app's user ids are not RevenueCat's."""
 
@@ -43,20 +47,22 @@ class NobodyKnown(owlrunner.OwlRunnerError):
         )
 
 
-async def sync_project(ctx: owlrunner.JobContext, settings: SyncSettings) -> dict[str, object]:
+async def sync_project(ctx: owlrunner.JobContext, settings: SyncSettings, params: SyncParams) -> dict[str, object]:
     """Sync the users of the run's project and return the counters of ``Tally.result``.
 
     A run that is asked to cancel returns what it has, with ``cancelled_at``. However it ends, what was synced is saved.
 
-    Raises IntegrationMissing, RevenueCatError, NotSaved and NobodyKnown.
+    Raises OtherProject, IntegrationMissing, RevenueCatError, NotSaved and NobodyKnown.
     """
     project_id = ctx.project_id
     if project_id is None:
         raise IntegrationMissing("RevenueCat integration not found or disabled")
+    if params.project_id not in (None, project_id):
+        raise OtherProject(f"params: project_id is {params.project_id}, but the run is for the project {project_id}")
     async with ctx.connect() as connection:
         integration = await find_integration(connection, project_id)
         everybody = await users(connection, project_id) if integration is not None and integration.api_key else []
-    if integration is None:
+    if integration is None or params.integration_id not in (None, integration.id):
         raise IntegrationMissing("RevenueCat integration not found or disabled")
     if not integration.api_key:
         raise IntegrationMissing("RevenueCat integration has no api_key")

@@ -1,13 +1,15 @@
 """What the plugin hands over, and which settings it refuses."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 import owlrunner_revenuecat
-from owlrunner.errors import PluginError
+from owlrunner.errors import InvalidParams, PluginError
 from owlrunner.job_type import AnyJobType, Scope
 from owlrunner.plugins import build_catalog
+from owlrunner_revenuecat import SyncParams
 
 
 def offered(**table: Any) -> AnyJobType:
@@ -17,12 +19,23 @@ def offered(**table: Any) -> AnyJobType:
 
 
 def test_the_job_type_is_offered() -> None:
-    """The plugin offers revenuecat_sync for projects, without params, with time to save what it has on a cancel."""
+    """The plugin offers revenuecat_sync for projects, with optional params and time to save what it has on a cancel."""
     job_type = offered()
     assert (job_type.name, job_type.label, job_type.scope) == ("revenuecat_sync", "RevenueCat Sync", Scope.PROJECT)
     assert job_type.description.startswith("Copy subscription, revenue and attribution")
-    assert (job_type.params_type, job_type.exclusive, job_type.retry.max_attempts) == (None, True, 1)
+    assert (job_type.params_type, job_type.exclusive, job_type.retry.max_attempts) == (SyncParams, True, 1)
+    assert job_type.decode_params(None) == (SyncParams(),)
     assert job_type.cancel_grace == 10
+
+
+def test_params_of_the_original_are_taken() -> None:
+    """The params that OwlMetry's clients send are decoded; ids that are none, and other keys, are refused."""
+    one, other = uuid4(), uuid4()
+    raw = {"project_id": str(one), "integration_id": str(other)}
+    assert offered().decode_params(raw) == (SyncParams(one, other),)
+    for bad in ({"project_id": "x"}, {"user_id": "x"}):
+        with pytest.raises(InvalidParams):
+            offered().decode_params(bad)
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ from owlrunner_revenuecat import revenuecat_sync_job, saving
 from owlrunner_revenuecat.answers import KeyRefused, RevenueCatError
 from owlrunner_revenuecat.rate_limit import TokenBucket
 from owlrunner_revenuecat.saving import NotSaved
-from owlrunner_revenuecat.settings import SyncSettings
+from owlrunner_revenuecat.settings import SyncParams, SyncSettings
 from owlrunner_revenuecat.storage import save_users
-from owlrunner_revenuecat.sync import IntegrationMissing, NobodyKnown
+from owlrunner_revenuecat.sync import IntegrationMissing, NobodyKnown, OtherProject
 from tests.hostile import make_hostile
 
 QUICK = SyncSettings(customer_requests_per_minute=100_000, configuration_requests_per_minute=100_000, retry_delay=0.001)
@@ -86,10 +86,12 @@ class World:
             on_news=on_news,
         )
 
-    async def sync(self, ctx: JobContext | None = None, **settings: Any) -> dict[str, Any]:
+    async def sync(
+        self, ctx: JobContext | None = None, params: SyncParams | None = None, **settings: Any
+    ) -> dict[str, Any]:
         """Run the handler."""
         job_type = revenuecat_sync_job(attrs.evolve(self.settings, **settings))
-        result: dict[str, Any] = await job_type(ctx or self.context())
+        result: dict[str, Any] = await job_type(ctx or self.context(), params or SyncParams())
         return result
 
 
@@ -345,6 +347,29 @@ async def test_without_an_integration_the_run_fails(world: World, change: str) -
     await world.execute(change)
     with pytest.raises(IntegrationMissing, match=r"^RevenueCat integration not found or disabled$"):
         await world.sync()
+    assert world.standin.requests == 0
+
+
+async def test_params_may_name_the_project_and_its_integration(world: World) -> None:
+    """Params that name the run's own project and the integration are accepted."""
+    await world.add_users("user_0001")
+    ((integration_id,),) = await world.execute("select id from project_integrations")
+    result = await world.sync(params=SyncParams(world.project_id, integration_id))
+    assert result["synced"] == 1
+
+
+async def test_params_of_another_project_are_refused(world: World) -> None:
+    """Params that name another project fail the run before RevenueCat is asked, and the error names both."""
+    other = uuid4()
+    with pytest.raises(OtherProject, match=f"project_id is {other}, but the run is for the project {world.project_id}"):
+        await world.sync(params=SyncParams(other))
+    assert world.standin.requests == 0
+
+
+async def test_params_of_another_integration_are_refused(world: World) -> None:
+    """Params that name an integration which is not the project's fail the run before RevenueCat is asked."""
+    with pytest.raises(IntegrationMissing, match=r"^RevenueCat integration not found or disabled$"):
+        await world.sync(params=SyncParams(integration_id=uuid4()))
     assert world.standin.requests == 0
 
 
