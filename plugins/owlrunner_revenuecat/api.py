@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -13,10 +13,10 @@ import msgspec
 import trio
 
 import owlrunner
-from owlrunner_revenuecat.answers import KeyRefused, RateLimited, RevenueCatError, Unknown, refusal
+from owlrunner_revenuecat.answers import PAUSE_UNTOLD, KeyRefused, RateLimited, RevenueCatError, Unknown, refusal
 from owlrunner_revenuecat.customer import Attribute, Customer, Entitlement, Names, Purchase, Subscription, gives_access
 from owlrunner_revenuecat.paging import LARGEST_PAGE, MOST_PAGES, Page, next_cursor
-from owlrunner_revenuecat.rate_limit import TokenBucket
+from owlrunner_revenuecat.rate_limit import Pace, Shared
 from owlrunner_revenuecat.settings import SyncSettings
 
 T = TypeVar("T")
@@ -25,6 +25,7 @@ MOST_429 = 10
 """How often one request is sent again after a 429. Those do not count as tries: they say nothing about the request."""
 NAMED_AT_MOST = 10
 """How many projects an error names."""
+_CURRENT = "revenuecat-rate-limit-current"
 _NOT_OFFERED = frozenset({"405", "410", "501"})
 
 logger = logging.getLogger(__name__)
@@ -59,12 +60,18 @@ class RevenueCat:
     Every method raises RevenueCatError; KeyRefused means that there is no use in going on.
     """
 
-    def __init__(self, http: httpx.AsyncClient, settings: SyncSettings, api_key: str) -> None:
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        settings: SyncSettings,
+        api_key: str,
+        shared: Callable[[str], Shared | None] = lambda _: None,
+    ) -> None:
         self._http = http
         self._settings = settings
         self._secret = api_key
-        self._customers = TokenBucket(settings.customer_requests_per_minute)
-        self._configuration = TokenBucket(settings.configuration_requests_per_minute)
+        self._customers = Pace(settings.customer_requests_per_minute, shared("customer"))
+        self._configuration = Pace(settings.configuration_requests_per_minute, shared("configuration"))
         self._offers_purchases = True
 
     async def project_id(self, wanted: str = "") -> str:
@@ -164,7 +171,7 @@ class RevenueCat:
         return first.items + await self._list(self._customers, path, item, {"starting_after": cursor})
 
     async def _list(
-        self, bucket: TokenBucket, path: str, item: type[T], params: Mapping[str, str] | None = None
+        self, pace: Pace, path: str, item: type[T], params: Mapping[str, str] | None = None
     ) -> tuple[T, ...]:
         """All items of a paged list. A cursor that was there before ends it, or it would never end."""
         items: list[T] = []
@@ -175,7 +182,7 @@ class RevenueCat:
             if cursor is not None:
                 seen.add(cursor)
                 params["starting_after"] = cursor
-            page: Page[T] = await self._get(bucket, path, Page[item], params)  # type: ignore[valid-type]
+            page: Page[T] = await self._get(pace, path, Page[item], params)  # type: ignore[valid-type]
             items.extend(page.items)
             cursor = next_cursor(page.next_page)
             if cursor is None:
@@ -185,20 +192,20 @@ class RevenueCat:
                 break
         return tuple(items)
 
-    async def _get(self, bucket: TokenBucket, path: str, wanted: type[T], params: Mapping[str, str] | None = None) -> T:
+    async def _get(self, pace: Pace, path: str, wanted: type[T], params: Mapping[str, str] | None = None) -> T:
         """One answer, decoded; asked for again as long as that has a chance."""
         tries = limited = 0
         while True:
-            await bucket.acquire()
+            await pace.acquire()
             try:
-                return await self._try(path, wanted, params or {})
+                return await self._try(pace, path, wanted, params or {})
             except RateLimited as error:
                 limited += 1
                 if limited > MOST_429:
                     raise
                 logger.info("RevenueCat asks for a pause of %.1f seconds", error.pause)
-                # The bucket is shared, so all workers wait.
-                bucket.pause(error.pause)
+                # All who use the key wait.
+                await pace.pause(error.pause)
             except RevenueCatError as error:
                 tries += 1
                 if not error.worth_retrying or tries >= self._settings.max_tries:
@@ -206,7 +213,7 @@ class RevenueCat:
                 # Up to a quarter less, so that requests that failed together do not come back together.
                 await trio.sleep(self._settings.retry_delay * 2 ** (tries - 1) * random.uniform(0.75, 1.0))  # noqa: S311 - spreads load
 
-    async def _try(self, path: str, wanted: type[T], params: Mapping[str, str]) -> T:
+    async def _try(self, pace: Pace, path: str, wanted: type[T], params: Mapping[str, str]) -> T:
         try:
             # httpx's timeouts are per phase: an answer that trickles in would never end.
             with trio.fail_after(self._settings.timeout):
@@ -217,6 +224,8 @@ class RevenueCat:
         except (httpx.RequestError, httpx.InvalidURL) as error:
             message = f"RevenueCat cannot be reached: {type(error).__name__}: {error}"
             raise RevenueCatError("network", message, worth_retrying=True) from None
+        told = response.headers
+        await pace.heed(told.get(f"{_CURRENT}-limit"), told.get(f"{_CURRENT}-usage"), PAUSE_UNTOLD)
         if not response.is_success:
             raise refusal(response.status_code, response.headers, response.content, secret=self._secret)
         try:
@@ -227,9 +236,12 @@ class RevenueCat:
 
 
 @contextlib.asynccontextmanager
-async def open_revenuecat(settings: SyncSettings, api_key: str) -> AsyncIterator[RevenueCat]:
+async def open_revenuecat(
+    settings: SyncSettings, api_key: str, shared: Callable[[str], Shared | None] = lambda _: None
+) -> AsyncIterator[RevenueCat]:
     """RevenueCat over one set of kept-alive connections, which are closed at the end.
 
+    ``shared`` gives the book that the requests of a kind are booked in, together with those of others who use the key.
     Raises RevenueCatError when the key cannot be sent at all, and OwlRunnerError when the environment names a proxy that
     cannot be used.
     """
@@ -249,7 +261,7 @@ async def open_revenuecat(settings: SyncSettings, api_key: str) -> AsyncIterator
     async with httpx.AsyncClient(
         headers=headers, timeout=settings.timeout, limits=limits, verify=certificates, proxy=proxy, trust_env=False
     ) as http:
-        yield RevenueCat(http, settings, api_key)
+        yield RevenueCat(http, settings, api_key, shared)
 
 
 def _listed(ids: list[str]) -> str:

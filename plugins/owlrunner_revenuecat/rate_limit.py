@@ -1,53 +1,94 @@
-"""This is the room for not asking faster than allowed: a token bucket that all workers draw from, and may pause."""
+"""Not asking faster than allowed: slots of time that all workers of a run take turns with, and all runs of a key share."""
 
 import math
+from collections import deque
+from typing import Protocol
 
 import trio
 
 MOST_AT_ONCE = 10
-"""How many requests may go out together after a silence."""
+"""How many requests may be made up for after a silence, all at once."""
+LATE = 1.0
+"""Seconds after which a slot that nobody took is given up: used later, it would crowd those that others hold."""
+BATCH = 2.0
+"""Seconds' worth of slots that are booked at once, so that sharing costs a statement every other second."""
+LARGEST_BATCH = 1000
+_A_MOMENT = 1e-6
+"""Seconds that are not worth a sleep; sums of floats are off by less."""
 
 
-class TokenBucket:
+class Shared(Protocol):
+    """The one book that all who use an API key write their slots into."""
+
+    async def reserve(self, length: float, made_up_for: float) -> float | None:
+        """Book so many seconds; return when they begin, in seconds from now, or None where that cannot be learned."""
+
+    async def pause(self, seconds: float) -> None:
+        """Have nothing booked for so many seconds from now on."""
+
+
+class Pace:
     """Lets through at most ``per_minute`` calls in any sixty seconds, in the order in which they came.
 
-    A bucket that refilled at the full rate would let through its content on top in its first minute, so the content is
-    taken off the rate, and is small.
+    What may be made up for, and come late, is taken off the rate. Where the shared book cannot be read, a run keeps the pace
+    for itself, as if it were alone: a 429 then tells all who went too fast.
     """
 
-    def __init__(self, per_minute: int) -> None:
-        self._content = max(1, min(MOST_AT_ONCE, per_minute // 6))
-        self._per_second = max(per_minute - self._content, 1) / 60
-        self._tokens = float(self._content)
-        self._counted_at = -math.inf
-        self._paused_until = -math.inf
-        # Whoever holds it waits for the next token; the others queue behind it, first come, first served.
+    def __init__(self, per_minute: int, shared: Shared | None = None) -> None:
+        self._most = per_minute
+        self._shared = shared
+        self._slots: deque[float] = deque()
+        self._booked_until = -math.inf
+        # Whoever holds it waits for the next slot; the others queue behind it, first come, first served.
         self._turn = trio.Lock()
+        self._set(per_minute)
+
+    def _set(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        made_up_for = min(MOST_AT_ONCE, per_minute // 6)
+        self._gap = (60 + LATE) / (per_minute - made_up_for)
+        self._made_up_for = made_up_for * self._gap
 
     async def acquire(self) -> None:
         """Wait until one more call is allowed."""
         async with self._turn:
-            # Looked at anew after each sleep, because a pause may have come meanwhile.
-            while (wait := self._seconds_to_next()) > 0:  # noqa: ASYNC110 - what is waited for is time
-                await trio.sleep(wait)
-            self._tokens -= 1
+            # Looked at anew after each sleep, because a pause may have taken the slot meanwhile.
+            while True:
+                now = trio.current_time()
+                while self._slots and self._slots[0] < now - LATE - self._made_up_for:
+                    self._slots.popleft()
+                if not self._slots:
+                    await self._book()
+                elif self._slots[0] <= now + _A_MOMENT:
+                    self._slots.popleft()
+                    return
+                else:
+                    await trio.sleep(self._slots[0] - now)
 
-    def pause(self, seconds: float) -> None:
-        """Let nobody through for so many seconds, and slowly afterwards.
+    async def pause(self, seconds: float) -> None:
+        """Let nobody through for so many seconds, and slowly afterwards; others with the same key learn it when they book next.
 
-        The bucket is emptied: waiters that all start at the end of the pause would run into the same wall again.
         A pause never shortens a longer one.
         """
-        self._paused_until = max(self._paused_until, trio.current_time() + seconds)
-        self._tokens = 0.0
-        self._counted_at = self._paused_until
+        self._slots.clear()
+        self._booked_until = max(self._booked_until, trio.current_time() + seconds)
+        if self._shared is not None:
+            await self._shared.pause(seconds)
 
-    def _seconds_to_next(self) -> float:
+    async def heed(self, limit: str | None, usage: str | None, pause: float) -> None:
+        """Keep to the limit that RevenueCat tells with an answer where it is lower than the own one; pause when it is used up."""
+        if not (limit or "").isdecimal() or not (told := int(limit or "")):
+            return
+        if (lower := min(told, self._most)) != self._per_minute:
+            self._set(lower)
+        if (usage or "").isdecimal() and int(usage or "") >= told:
+            await self.pause(pause)
+
+    async def _book(self) -> None:
+        count = max(1, min(LARGEST_BATCH, int(BATCH / self._gap)))
+        gap, made_up_for = self._gap, self._made_up_for
+        wait = await self._shared.reserve(count * gap, made_up_for) if self._shared is not None else None
         now = trio.current_time()
-        if now < self._paused_until:
-            return self._paused_until - now
-        if now > self._counted_at:
-            self._tokens = min(self._content, self._tokens + (now - self._counted_at) * self._per_second)
-            self._counted_at = now
-        # Just short of one token is one: else a sleep for the last billionth, again and again.
-        return (1 - self._tokens) / self._per_second if self._tokens < 1 - 1e-9 else 0.0
+        start = max(self._booked_until, now - made_up_for, now + wait if wait is not None else -math.inf)
+        self._slots.extend(start + number * gap for number in range(count))
+        self._booked_until = start + count * gap

@@ -68,3 +68,17 @@ async def save_users(
 async def mark_tried(connection: owlrunner.Connection, project_id: UUID, user_ids: Sequence[str]) -> None:
     """Note that RevenueCat was asked about the users, in vain."""
     await connection.execute(_query("mark_tried"), {"project_id": project_id, "user_ids": list(user_ids)})
+
+
+async def reserve_requests(
+    connection: owlrunner.Connection, key_hash: str, kind: str, *, length: float, made_up_for: float
+) -> float:
+    """Book ``length`` seconds of a key's time, and return in how many seconds they begin."""
+    params = {"key_hash": key_hash, "kind": kind, "length": length, "made_up_for": made_up_for}
+    ((wait,),) = await _rows(connection, "reserve_requests", params)
+    return float(wait)
+
+
+async def pause_requests(connection: owlrunner.Connection, key_hash: str, kind: str, seconds: float) -> None:
+    """Promise none of a key's requests for so many seconds."""
+    await connection.execute(_query("pause_requests"), {"key_hash": key_hash, "kind": kind, "seconds": seconds})

@@ -1,6 +1,7 @@
 """The run itself: who is asked for, by how many workers, and how it ends early when it must."""
 
 import logging
+from functools import partial
 
 import attrs
 import trio
@@ -12,6 +13,7 @@ from owlrunner_revenuecat.customer import Customer, Names
 from owlrunner_revenuecat.properties import attribution, properties, revenue_cents
 from owlrunner_revenuecat.saving import LAST_WRITE_PATIENCE, NotSaved, Saving
 from owlrunner_revenuecat.settings import SyncParams, SyncSettings
+from owlrunner_revenuecat.sharing import SharedLimit
 from owlrunner_revenuecat.storage import SyncedUser, find_integration, users
 from owlrunner_revenuecat.tally import Tally
 
@@ -72,7 +74,8 @@ async def sync_project(ctx: owlrunner.JobContext, settings: SyncSettings, params
         ctx.log.info("%d users to sync; %d anonymous ones are left out", tally.total, tally.skipped_anonymous)
         ctx.progress(0, tally.total, "Starting sync...")
     saving = Saving(ctx, project_id, tally)
-    async with open_revenuecat(settings, integration.api_key) as revenuecat:
+    shared = partial(SharedLimit, ctx, integration.api_key)
+    async with open_revenuecat(settings, integration.api_key, shared) as revenuecat:
         run = _Run(ctx, revenuecat, tally, saving, integration.revenuecat_project)
         try:
             await run.carry_out(wanted, settings.concurrency)

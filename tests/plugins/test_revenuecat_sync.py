@@ -20,7 +20,7 @@ from owlrunner.storage.postgres import Database
 from owlrunner.storage.session_settings import OF_HANDLERS
 from owlrunner_revenuecat import revenuecat_sync_job, saving
 from owlrunner_revenuecat.answers import KeyRefused, RevenueCatError
-from owlrunner_revenuecat.rate_limit import TokenBucket
+from owlrunner_revenuecat.rate_limit import Pace
 from owlrunner_revenuecat.saving import NotSaved
 from owlrunner_revenuecat.settings import SyncParams, SyncSettings
 from owlrunner_revenuecat.storage import save_users
@@ -539,13 +539,13 @@ async def test_a_cancel_does_not_wait_for_revenuecat(world: World, monkeypatch: 
     """A run that is cancelled while its workers sit out a 429 returns what it has, long before the pause is over."""
     monkeypatch.setattr("owlrunner_revenuecat.sync.CANCEL_PATIENCE", 0.1)
     ctx = world.context()
-    pause = TokenBucket.pause
+    pause = Pace.pause
 
-    def pause_and_cancel(bucket: TokenBucket, seconds: float) -> None:
-        pause(bucket, seconds)
+    async def pause_and_cancel(pace: Pace, seconds: float) -> None:
+        await pause(pace, seconds)
         ctx.ask_cancel()
 
-    monkeypatch.setattr(TokenBucket, "pause", pause_and_cancel)
+    monkeypatch.setattr(Pace, "pause", pause_and_cancel)
     await world.add_users("user_0001", "user_0002")
     world.standin.faults = [Fault(kind="customer", status=429, backoff_ms=60_000, after=1)]
     with trio.fail_after(30):
@@ -577,7 +577,8 @@ async def test_a_database_that_is_away_for_a_while_loses_no_user(
     async def connect(_: JobContext) -> AsyncIterator[Connection]:
         nonlocal opened
         opened += 1
-        if opened in (2, 3):
+        # The integration and the rate limits of both kinds come first.
+        if opened in (4, 5):
             raise DatabaseUnavailable("away")
         async with world.db.dedicated() as connection:
             yield connection
@@ -585,7 +586,7 @@ async def test_a_database_that_is_away_for_a_while_loses_no_user(
     await world.add_users(*world.standin.customers)
     world.standin.latency = latency
     result = await world.sync(world.context(connect=connect))
-    assert opened > 3
+    assert opened > 5
     assert result["synced"] == 24
     assert len(await world.synced_users()) == 24
 
@@ -600,7 +601,8 @@ async def test_users_who_cannot_be_written_fail_the_run(world: World, monkeypatc
     async def connect(_: JobContext) -> AsyncIterator[Connection]:
         nonlocal opened
         opened += 1
-        if opened > 1:
+        # The integration and the rate limits of both kinds come first.
+        if opened > 3:
             raise DatabaseUnavailable("away for good")
         async with world.db.dedicated() as connection:
             yield connection
