@@ -46,6 +46,7 @@ class _NamedEntitlement:
 class _NamedProduct:
     id: str
     store_identifier: str | None = None
+    type: str | None = None
 
 
 @attrs.frozen
@@ -95,9 +96,12 @@ class RevenueCat:
         A key may lack the permission for a list (403) and still serve for customers; 401 is no key at all, and raises.
         """
         path = f"projects/{_in_path(project_id)}"
+        entitlements = await self._names(f"{path}/entitlements", _NamedEntitlement)
+        products = await self._names(f"{path}/products", _NamedProduct)
         return Names(
-            {one.id: one.lookup_key or one.id for one in await self._names(f"{path}/entitlements", _NamedEntitlement)},
-            {one.id: one.store_identifier or one.id for one in await self._names(f"{path}/products", _NamedProduct)},
+            {one.id: one.lookup_key or one.id for one in entitlements},
+            {one.id: one.store_identifier or one.id for one in products},
+            frozenset(one.id for one in products if one.type == "consumable"),
         )
 
     async def customer(self, project_id: str, user_id: str) -> Customer:

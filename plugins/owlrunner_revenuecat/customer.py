@@ -85,3 +85,5 @@ class Names:
     """Entitlement id → lookup key."""
     products: Mapping[str, str] = attrs.field(factory=dict)
     """Product id → identifier in the store."""
+    consumables: frozenset[str] = frozenset()
+    """Ids of products that are used up, such as coins."""

@@ -1,10 +1,13 @@
-"""This is the room for the pure mapping from a RevenueCat customer to an app user's properties: all are strings."""
+"""The pure mapping from a RevenueCat customer to an app user's properties: all are strings.
+
+docs/reference/revenuecat.md lists the cases that RevenueCat, OwlMetry and this mapping see differently.
+"""
 
 import math
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 
-from owlrunner_revenuecat.customer import RUNNING, Attribute, Customer, Money, Names, Subscription
+from owlrunner_revenuecat.customer import Attribute, Customer, Money, Names, Purchase, Subscription, gives_access
 
 OWNED_KEYS = (
     "rc_subscriber",
@@ -30,6 +33,8 @@ _BILLING_PERIODS = (
 )
 """Below how many days a period has which name. Wide steps: months differ, and stores shift periods by a day or two."""
 _CANCELLED = ("cancelled", "canceled")
+_GRANTED = "promotional"
+"""The store of what RevenueCat's owner gave away."""
 _ASA = "Apple Search Ads"
 _ASA_KEYS = {
     "$campaign": "asa_campaign_name",
@@ -41,40 +46,43 @@ _LARGEST_AMOUNT = 1e12
 
 
 def properties(customer: Customer, names: Names) -> dict[str, str]:
-    """The ``rc_…`` properties: always ``rc_subscriber`` and ``rc_status``, the others where they apply."""
-    subscription = primary_subscription(customer.subscriptions or ())
-    # A refunded purchase is no purchase any more; only its revenue is still RevenueCat's to tell.
-    bought = next((purchase for purchase in customer.purchases or () if purchase.status != "refunded"), None)
+    """The ``rc_…`` properties: always ``rc_subscriber``, ``rc_status`` and ``rc_will_renew``, the others where they apply."""
     entitled = bool(customer.entitlements)
     found: dict[str, str | None] = {
         "rc_entitlements": ",".join(
             names.entitlements.get(one.entitlement_id, one.entitlement_id) for one in customer.entitlements
         )
     }
-    lifetime = False
-    will_renew = True
+    subscription = primary_subscription(customer.subscriptions or ())
+    bought = _bought_for_life(customer, names)
+    if bought is not None and entitled and subscription is not None and not gives_access(subscription):
+        # The access comes from what was bought for life; the subscription before it is history.
+        subscription = None
+    # What is granted or bought for life is there without a renewal.
+    will_renew, lasting = False, True
     if subscription is not None:
+        granted = subscription.store == _GRANTED
+        will_renew = (
+            not granted
+            and subscription.auto_renewal_status != "will_not_renew"
+            and subscription.status not in _CANCELLED
+        )
+        lasting = granted
         found["rc_product"] = subscription.product_id
         found["rc_status"] = _status(subscription)
         found["rc_period_type"] = _period_type(subscription)
         found["rc_billing_period"] = _billing_period(subscription)
-        will_renew = subscription.auto_renewal_status != "will_not_renew" and subscription.status not in _CANCELLED
-        found["rc_will_renew"] = _flag(will_renew)
     else:
         found["rc_status"] = "active" if entitled else "expired"
         if bought is not None:
-            lifetime, will_renew = True, False
-            found |= {
-                "rc_product": bought.product_id,
-                "rc_period_type": "lifetime",
-                "rc_billing_period": "lifetime",
-                "rc_will_renew": "false",
-            }
+            found["rc_product"] = bought.product_id
+            found |= {"rc_period_type": "lifetime", "rc_billing_period": "lifetime"}
         elif entitled:
             found |= {"rc_period_type": "promotional", "rc_billing_period": "lifetime"}
     if found.get("rc_product"):
         found["rc_product"] = names.products.get(found["rc_product"] or "", found["rc_product"])
-    found["rc_subscriber"] = _flag(entitled and (will_renew or lifetime))
+    found["rc_will_renew"] = _flag(will_renew)
+    found["rc_subscriber"] = _flag(entitled and (will_renew or lasting))
     cents = revenue_cents(customer)
     if cents is not None:
         found["rc_total_revenue_usd"] = f"{Decimal(cents) / 100:.2f}"
@@ -82,27 +90,40 @@ def properties(customer: Customer, names: Names) -> dict[str, str]:
 
 
 def primary_subscription(subscriptions: Iterable[Subscription]) -> Subscription | None:
-    """The subscription that stands for the customer: the newest of those that run, else the newest of all."""
+    """The subscription that stands for the customer: the newest of those that give access, else the newest of all.
+
+    A paid one goes before one that was granted, which tells neither product nor renewal.
+    """
     every = list(subscriptions)
-    running = [one for one in every if one.gives_access or one.status in RUNNING]
     return max(
-        running or every,
-        key=lambda one: one.current_period_starts_at if one.current_period_starts_at is not None else -math.inf,
+        [one for one in every if gives_access(one)] or every,
+        key=lambda one: (
+            one.store != _GRANTED,
+            one.current_period_starts_at if one.current_period_starts_at is not None else -math.inf,
+        ),
         default=None,
     )
+
+
+def _bought_for_life(customer: Customer, names: Names) -> Purchase | None:
+    """The first one-time purchase that lasts. A refunded one is none any more, and what is used up never was."""
+    for purchase in customer.purchases or ():
+        if purchase.status != "refunded" and purchase.product_id not in names.consumables:
+            return purchase
+    return None
 
 
 def revenue_cents(customer: Customer) -> int | None:
     """What the customer has paid so far in US cents, or None when neither source could be read.
 
-    An amount that makes no sense counts as 0.
+    An amount that makes no sense counts as 0. So does a sum below 0, which refunds make of what was never counted.
     """
     if customer.subscriptions is None and customer.purchases is None:
         return None
     amounts = [one.total_revenue_in_usd for one in customer.subscriptions or ()] + [
         one.revenue_in_usd for one in customer.purchases or ()
     ]
-    return int((sum(map(_dollars, amounts), Decimal(0)) * 100).quantize(Decimal(1), ROUND_HALF_UP))
+    return max(0, int((sum(map(_dollars, amounts), Decimal(0)) * 100).quantize(Decimal(1), ROUND_HALF_UP)))
 
 
 def attribution(attributes: Iterable[Attribute] | None) -> dict[str, str]:
@@ -127,32 +148,37 @@ def _status(subscription: Subscription) -> str:
         return "trialing"
     if subscription.status in _CANCELLED:
         return "cancelled"
-    if subscription.status in ("active", "in_grace_period"):
-        # RevenueCat calls it active until the paid period is over; for us it is cancelled as soon as its owner said so.
-        return "cancelled" if subscription.auto_renewal_status == "will_not_renew" else "active"
-    return "expired"
+    # Whatever RevenueCat calls it, now or in future: access goes by this. rc_will_renew tells whether its owner has left.
+    return "active" if gives_access(subscription) else "expired"
 
 
-def _period_type(subscription: Subscription) -> str:
+def _period_type(subscription: Subscription) -> str | None:
+    if subscription.store == _GRANTED:
+        return "promotional"
     if subscription.status == "trialing":
         return "trial"
-    if subscription.status in ("active", "in_grace_period"):
+    if gives_access(subscription):
         return "normal"
-    days = _days(subscription)
     # What is over no longer says whether it was a trial; only its length still tells.
-    return "trial" if days is not None and days < _LONGEST_TRIAL else "normal"
-
-
-def _billing_period(subscription: Subscription) -> str:
     days = _days(subscription)
-    return next((name for limit, name in _BILLING_PERIODS if days is not None and days < limit), "lifetime")
+    if days is None:
+        return None
+    return "trial" if days < _LONGEST_TRIAL else "normal"
+
+
+def _billing_period(subscription: Subscription) -> str | None:
+    if subscription.current_period_ends_at is None:
+        return "lifetime"
+    days = _days(subscription)
+    if days is None:
+        return None
+    return next((name for limit, name in _BILLING_PERIODS if days < limit), "lifetime")
 
 
 def _days(subscription: Subscription) -> float | None:
-    """The length of the current period, or None for one without an end."""
-    if subscription.current_period_starts_at is None or subscription.current_period_ends_at is None:
-        return None
-    return (subscription.current_period_ends_at - subscription.current_period_starts_at) / DAY
+    """The length of the current period; None where it cannot be told, as of one that was revoked as it began."""
+    starts, ends = subscription.current_period_starts_at, subscription.current_period_ends_at
+    return (ends - starts) / DAY if starts is not None and ends is not None and ends > starts else None
 
 
 def _dollars(money: Money | None) -> Decimal:

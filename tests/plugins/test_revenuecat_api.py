@@ -52,15 +52,15 @@ async def revenuecat(standin: StandIn, url: str) -> AsyncIterator[RevenueCat]:
 
 
 async def test_project_and_names_are_learned(revenuecat: RevenueCat) -> None:
-    """The project of the key, and the names of its entitlements and products, are read."""
+    """The project of the key, the names of its entitlements and products, and which are used up, are read."""
     assert await revenuecat.project_id() == PROJECT_ID
-    assert await revenuecat.names(PROJECT_ID) == Names(ENTITLEMENTS, PRODUCTS)
+    assert await revenuecat.names(PROJECT_ID) == Names(ENTITLEMENTS, PRODUCTS, frozenset({"prod_coins"}))
 
 
 async def test_lists_are_read_to_their_end(standin: StandIn, revenuecat: RevenueCat) -> None:
     """Every page of a list is read, however small the pages are."""
     standin.page_size = 2
-    assert await revenuecat.names(PROJECT_ID) == Names(ENTITLEMENTS, PRODUCTS)
+    assert await revenuecat.names(PROJECT_ID) == Names(ENTITLEMENTS, PRODUCTS, frozenset({"prod_coins"}))
     assert (standin.by_kind["entitlements"], standin.by_kind["products"]) == (2, 4)
 
 

@@ -37,7 +37,7 @@ def subscribed(status: str = "active", days: float | None = 30, **others: Any) -
         (subscribed("active", 7), "active", "normal", "true", "true"),
         (subscribed("active", auto_renewal_status=None), "active", "normal", "true", "true"),
         (subscribed("active", auto_renewal_status="will_change_product"), "active", "normal", "true", "true"),
-        (subscribed("active", auto_renewal_status="will_not_renew"), "cancelled", "normal", "false", "false"),
+        (subscribed("active", auto_renewal_status="will_not_renew"), "active", "normal", "false", "false"),
         (subscribed("in_grace_period"), "active", "normal", "true", "true"),
         (subscribed("cancelled", 7), "cancelled", "trial", "false", "false"),
         (subscribed("cancelled", 365), "cancelled", "normal", "false", "false"),
@@ -45,7 +45,9 @@ def subscribed(status: str = "active", days: float | None = 30, **others: Any) -
         (subscribed("expired", 16), "expired", "normal", "true", "true"),
         (subscribed("in_billing_retry"), "expired", "normal", "true", "true"),
         (subscribed("paused"), "expired", "normal", "true", "true"),
-        (subscribed("something new", None), "expired", "normal", "true", "true"),
+        (subscribed("something new"), "expired", "normal", "true", "true"),
+        (subscribed("something new", gives_access=True), "active", "normal", "true", "true"),
+        (subscribed("active", gives_access=False), "expired", "normal", "true", "true"),
     ],
 )
 def test_a_subscription_decides_status_and_kind(
@@ -82,6 +84,7 @@ def test_an_entitlement_alone_is_promotional() -> None:
         "rc_entitlements": "pro",
         "rc_period_type": "promotional",
         "rc_billing_period": "lifetime",
+        "rc_will_renew": "false",
         "rc_total_revenue_usd": "0.00",
     }
 
@@ -109,7 +112,12 @@ def test_a_refunded_purchase_is_none() -> None:
 def test_nothing_at_all_is_expired() -> None:
     """A customer without entitlement, subscription or purchase is no subscriber, and expired."""
     found = properties(Customer(), NAMES)
-    assert found == {"rc_subscriber": "false", "rc_status": "expired", "rc_total_revenue_usd": "0.00"}
+    assert found == {
+        "rc_subscriber": "false",
+        "rc_status": "expired",
+        "rc_will_renew": "false",
+        "rc_total_revenue_usd": "0.00",
+    }
 
 
 def test_a_lapsed_subscription_makes_no_subscriber() -> None:
