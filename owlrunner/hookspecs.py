@@ -72,6 +72,11 @@ def owlrunner_notifiers(settings: Settings) -> dict[str, Notifier]:  # type: ign
 
 
 @hookspec
+def owlrunner_providers() -> list[str]:  # type: ignore[empty-body]
+    """Return the names of the providers whose integrations the plugin uses, such as ``revenuecat``."""
+
+
+@hookspec
 def owlrunner_migrations() -> Path | Traversable | Migrations:  # type: ignore[empty-body]
     """Return the folder that holds the plugin's migrations, files named ``0001_<what>.sql`` and on.
 

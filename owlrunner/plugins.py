@@ -33,6 +33,7 @@ class Plugin:
     job_types: tuple[AnyJobType, ...]
     notifiers: Mapping[str, Notifier]
     migrations: Migrations | None
+    providers: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -42,6 +43,12 @@ class Catalog:
     plugins: tuple[Plugin, ...] = ()
     job_types: Mapping[str, AnyJobType] = attrs.field(factory=dict)
     notifiers: Mapping[str, Notifier] = attrs.field(factory=dict)
+
+    def require_provider(self, name: str) -> None:
+        """Raise ConfigError unless a plugin uses integrations with this provider."""
+        known = sorted({one for plugin in self.plugins for one in plugin.providers})
+        if name not in known:
+            raise ConfigError(f"provider: no plugin uses {name[:60]!r}; there are: {', '.join(known) or 'none'}")
 
     def named_notifiers(self, names: Iterable[str] | None) -> dict[str, Notifier]:
         """The notifiers of these names, None for all of them. Raises ConfigError for one that no plugin offers."""
@@ -169,8 +176,9 @@ def _ask(manager: pluggy.PluginManager, name: str, origin: str, module: object, 
 
     job_types = call("owlrunner_job_types", settings=settings)
     notifiers = call("owlrunner_notifiers", settings=settings)
+    providers = call("owlrunner_providers")
     migrations = call("owlrunner_migrations")
-    if job_types is None and notifiers is None and migrations is None:
+    if job_types is None and notifiers is None and providers is None and migrations is None:
         raise PluginError(f"{who}: implements no hook; is @owlrunner.hookimpl missing?")
     if settings.table and not settings.was_loaded:
         raise PluginError(f"plugins.{name}: {', '.join(sorted(settings.table))}: the plugin takes no settings")
@@ -179,7 +187,9 @@ def _ask(manager: pluggy.PluginManager, name: str, origin: str, module: object, 
         offered = tuple(job_types or ())
     with _blamed_on(who, "owlrunner_notifiers must return a dict of notifiers by name"):
         by_name = dict(notifiers or {})
-    plugin = Plugin(name, origin, offered, by_name, _as_migrations(f"plugin {name} ({origin})", migrations))
+    with _blamed_on(who, "owlrunner_providers must return a list of names"):
+        used = tuple(providers or ())
+    plugin = Plugin(name, origin, offered, by_name, _as_migrations(who, migrations), used)
     with _blamed_on(who, "what it offers cannot be used"):
         _check_offers(plugin)
     return plugin
@@ -209,6 +219,8 @@ def _check_offers(plugin: Plugin) -> None:
                 f"{who}: owlrunner_job_types must return JobType objects, got {job_type!r}; "
                 "is @owlrunner.job_type missing?"
             )
+    if not all(isinstance(provider, str) for provider in plugin.providers):
+        raise PluginError(f"{who}: owlrunner_providers must return names, got {plugin.providers!r:.100}")
     for name, notifier in plugin.notifiers.items():
         if not inspect.iscoroutinefunction(getattr(notifier, "send", None)):
             raise PluginError(f"{who}: notifier {name!r} needs an async method send(notification)")

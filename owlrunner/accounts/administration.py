@@ -23,7 +23,7 @@ from owlrunner.actor import Role
 from owlrunner.decoding import holds_unstorable_text
 from owlrunner.errors import AlreadyExists, InvalidRequest, NotFound
 from owlrunner.storage import accounts
-from owlrunner.storage.accounts import ApiKey, NewKey, Project, Team, User
+from owlrunner.storage.accounts import ApiKey, Integration, NewKey, Project, Team, User
 from owlrunner.storage.postgres import Database
 
 
@@ -109,13 +109,20 @@ class Administration:
         assert key is not None  # noqa: S101 - the operator needs no membership
         return raw, key
 
-    async def set_integration(self, project: str, provider: str, config: Mapping[str, Any]) -> UUID:
-        """Connect a project to a provider, over what was there before, and return the integration's id."""
+    async def set_integration(
+        self, project: str, provider: str, config: Mapping[str, Any], *, enable: bool = False
+    ) -> Integration:
+        """Connect a project to a provider.
+
+        Keys of the config that are there and not given are kept, and what is disabled stays so unless ``enable``. An
+        integration that was deleted begins anew.
+        """
         if not 1 <= len(provider) <= 50 or holds_unstorable_text([provider, dict(config)]):
             raise InvalidRequest(
                 "provider: expected 1 to 50 characters; no NUL characters or lone surrogates in it or in the config"
             )
-        return await accounts.put_integration(self.db, (await self.project(project)).id, provider, dict(config))
+        project_id = (await self.project(project)).id
+        return await accounts.put_integration(self.db, project_id, provider, dict(config), enable=enable)
 
     async def team(self, team: str) -> Team:
         """Return a team by id or slug."""

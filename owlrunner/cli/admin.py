@@ -2,12 +2,11 @@
 
 import sys
 from pathlib import Path
-from uuid import UUID
 
 import click
 
 from owlrunner.accounts import DEFAULT_PERMISSIONS, Administration
-from owlrunner.cli.local import in_current_schema
+from owlrunner.cli.local import catalog_of, configured, in_current_schema
 from owlrunner.cli.offboarding import (
     delete_user,
     end_sessions,
@@ -19,6 +18,7 @@ from owlrunner.cli.offboarding import (
 )
 from owlrunner.cli.options import TEAM, Shared, config_option, format_option, pass_shared
 from owlrunner.errors import InvalidRequest
+from owlrunner.storage.accounts import Integration
 from owlrunner.storage.postgres import Database
 
 
@@ -122,22 +122,53 @@ def create_key(
 @click.option("--provider", default="revenuecat", show_default=True)
 @click.option("--api-key-stdin", is_flag=True, help="Read the provider's API key from standard input.")
 @click.option("--api-key-file", type=click.Path(path_type=Path, dir_okay=False), help="Read the API key from a file.")
+@click.option(
+    "--setting",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting that is no secret, such as project_id; may be repeated.",
+)
+@click.option("--enable", is_flag=True, help="Enable it where it is disabled.")
 @config_option
 @format_option
 @pass_shared
 def set_integration(
-    shared: Shared, *, project: str, provider: str, api_key_stdin: bool, api_key_file: Path | None
+    shared: Shared,
+    *,
+    project: str,
+    provider: str,
+    api_key_stdin: bool,
+    api_key_file: Path | None,
+    settings: tuple[str, ...],
+    enable: bool,
 ) -> None:
     """Connect a project to a provider, such as RevenueCat.
 
-    The provider's API key is asked for, or read; it is never an argument, which others could see, and never shown.
+    Where it is connected already, settings that are not given stay as they are. The provider's API key
+    is asked for, or read; it is never an argument, which others could see, and never shown.
     """
-    config = {"api_key": _secret(provider, from_stdin=api_key_stdin, file=api_key_file)}
+    catalog_of(configured(shared)).require_provider(provider)
+    config = _settings(settings) | {"api_key": _secret(provider, from_stdin=api_key_stdin, file=api_key_file)}
 
-    async def put(db: Database) -> UUID:
-        return await Administration(db).set_integration(project, provider, config)
+    async def put(db: Database) -> Integration:
+        return await Administration(db).set_integration(project, provider, config, enable=enable)
 
-    show_fields(shared, {"id": in_current_schema(shared, put), "provider": provider})
+    identity, enabled = in_current_schema(shared, put)
+    show_fields(shared, {"id": identity, "provider": provider, "enabled": enabled})
+
+
+def _settings(given: tuple[str, ...]) -> dict[str, str]:
+    """The settings by name."""
+    found = {}
+    for one in given:
+        key, equals, value = one.partition("=")
+        if not key or not equals:
+            raise click.UsageError("--setting: expected KEY=VALUE")
+        if "key" in key or "secret" in key:
+            raise click.UsageError(f"--setting: {key} is a secret, which others could see in the list of processes")
+        found[key] = value
+    return found
 
 
 def _secret(provider: str, *, from_stdin: bool, file: Path | None) -> str:

@@ -22,6 +22,13 @@ class Team(NamedTuple):
     slug: str
 
 
+class Integration(NamedTuple):
+    """A project's connection to a provider, without its secrets."""
+
+    id: UUID
+    enabled: bool
+
+
 class Project(NamedTuple):
     """A project as it is shown."""
 
@@ -270,12 +277,13 @@ async def highest_member(db: Speaks, team_id: UUID) -> UUID | None:
     return row[0] if row is not None else None
 
 
-async def put_integration(db: Speaks, project_id: UUID, provider: str, config: object) -> UUID:
-    """Store a project's integration, over the one that may be there."""
-    ((identity,),) = await db.rows(
-        "accounts/put_integration", {"project_id": project_id, "provider": provider, "config": _json(config)}
-    )
-    return UUID(str(identity))
+async def put_integration(
+    db: Speaks, project_id: UUID, provider: str, config: object, *, enable: bool = False
+) -> Integration:
+    """Store a project's integration, beside the keys that may be there."""
+    params = {"project_id": project_id, "provider": provider, "config": _json(config), "enable": enable}
+    ((identity, enabled),) = await db.rows("accounts/put_integration", params)
+    return Integration(UUID(str(identity)), bool(enabled))
 
 
 async def answers(db: Speaks) -> None:

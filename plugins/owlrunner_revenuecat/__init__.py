@@ -40,6 +40,12 @@ def owlrunner_job_types(settings: owlrunner.Settings) -> list[owlrunner.AnyJobTy
 
 
 @owlrunner.hookimpl
+def owlrunner_providers() -> list[str]:
+    """The integrations that hold the API keys."""
+    return ["revenuecat"]
+
+
+@owlrunner.hookimpl
 def owlrunner_migrations() -> Traversable:
     """The tables of apps and their users."""
     return files(__name__) / "migrations"

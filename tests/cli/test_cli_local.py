@@ -267,6 +267,36 @@ def test_integration_key_is_never_shown(owlrunner: Invoke, database_url: str, tm
         assert SECRET not in result.output
 
 
+def test_integration_of_an_unknown_provider_is_refused(owlrunner: Invoke, database_url: str) -> None:
+    """A provider that no plugin uses exits with 1, and the sentence names those that there are, before a key is read."""
+    result = owlrunner(
+        "admin", "set-integration", "--project", "x/y", "--provider", "revenuecta", DATABASE_URL=database_url
+    )
+    assert result.exit_code == 1
+    assert "no plugin uses 'revenuecta'; there are: revenuecat" in sentence(result.stderr)
+
+
+def test_integration_is_changed_in_part(owlrunner: Invoke, database_url: str) -> None:
+    """Settings that are not given stay, a disabled integration stays so unless --enable, and secrets are no settings."""
+
+    def put(*arguments: str) -> Any:
+        place = ("admin", "set-integration", "--project", "owls/tree", "--api-key-stdin")
+        return owlrunner("--format", "json", *place, *arguments, stdin=f"{SECRET}\n", DATABASE_URL=database_url)
+
+    for arguments in (("create-team", "Owls"), ("create-project", "Tree", "--team", "owls")):
+        assert owlrunner("admin", *arguments, DATABASE_URL=database_url).exit_code == 0
+    assert _json(put("--setting", "project_id=proj_1"))["enabled"]
+    with psycopg.connect(database_url) as connection:
+        connection.execute("update project_integrations set enabled = false")
+    assert not _json(put())["enabled"]
+    assert _json(put("--enable"))["enabled"]
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute("select config from project_integrations").fetchone()
+    assert row == ({"api_key": SECRET, "project_id": "proj_1"},)
+    for bad in ("project_id", "webhook_secret=x"):
+        assert put("--setting", bad).exit_code == 2
+
+
 def test_refusals_of_admin_are_one_sentence(owlrunner: Invoke, database_url: str) -> None:
     """A team that is not there exits with 1 and a sentence that names it."""
     result = owlrunner("admin", "create-project", "Tree", "--team", "nobody", DATABASE_URL=database_url)

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 import owlrunner_revenuecat
-from owlrunner.errors import InvalidParams, PluginError
+from owlrunner.errors import ConfigError, InvalidParams, PluginError
 from owlrunner.job_type import AnyJobType, Scope
 from owlrunner.plugins import build_catalog
 from owlrunner_revenuecat import SyncParams
@@ -26,6 +26,14 @@ def test_the_job_type_is_offered() -> None:
     assert (job_type.params_type, job_type.exclusive, job_type.retry.max_attempts) == (SyncParams, True, 1)
     assert job_type.decode_params(None) == (SyncParams(),)
     assert job_type.cancel_grace == 10
+
+
+def test_its_integration_is_known() -> None:
+    """The plugin's provider is known, and another one is refused with the names of those that are."""
+    catalog = build_catalog({"revenuecat": ("here", owlrunner_revenuecat, {})})
+    catalog.require_provider("revenuecat")
+    with pytest.raises(ConfigError, match="no plugin uses 'other'; there are: revenuecat"):
+        catalog.require_provider("other")
 
 
 def test_params_of_the_original_are_taken() -> None:

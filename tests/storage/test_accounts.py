@@ -256,6 +256,7 @@ async def test_what_is_there_already_is_changed(db: Database) -> None:
         first = await accounts.put_integration(session, project.id, "x", {"a": 1})
         await session.connection.execute(b"update project_integrations set enabled = false, deleted_at = owl_now()")
         assert await accounts.put_integration(session, project.id, "x", {"b": 2}) == first
+        assert first.enabled
         (row,) = await look(session, "select config, enabled, deleted_at from project_integrations")
         assert row == {"config": {"b": 2}, "enabled": True, "deleted_at": None}
 

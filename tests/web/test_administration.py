@@ -107,16 +107,29 @@ async def test_keys_are_made_in_somebodys_name(world: World) -> None:
         await admin.create_key("acme", "ci", created_by="nobody@acme.test")
 
 
-async def test_an_integration_is_replaced_and_comes_back(world: World) -> None:
-    """Setting an integration replaces its config, enables it, and brings a soft-deleted one back under its old id."""
+async def test_a_deleted_integration_comes_back(world: World) -> None:
+    """Setting a soft-deleted integration brings it back under its old id, enabled, and without its old config."""
     admin = Administration(world.db)
     rows = "select id, config, enabled, deleted_at is null from project_integrations"
-    first = await admin.set_integration("acme/site", "revenuecat", {"api_key": "a"})
-    assert isinstance(first, UUID)
+    first = await admin.set_integration("acme/site", "revenuecat", {"api_key": "a", "webhook_secret": "old"})
+    assert isinstance(first.id, UUID)
     await world.sql("update project_integrations set deleted_at = now(), enabled = false")
     second = await admin.set_integration(str(world.project.id), "revenuecat", {"api_key": "b"})
-    assert await world.sql(rows) == [(first, {"api_key": "b"}, True, True)]
+    assert await world.sql(rows) == [(first.id, {"api_key": "b"}, True, True)]
     assert first == second
+
+
+async def test_an_integration_keeps_what_is_not_given(world: World) -> None:
+    """Setting an integration replaces the keys that are given, keeps the others, and enables only if asked."""
+    admin = Administration(world.db)
+    before = {"api_key": "a", "webhook_secret": "s"}
+    first = await admin.set_integration("acme/site", "revenuecat", before)
+    await world.sql("update project_integrations set enabled = false")
+    for enable in (False, True):
+        told = await admin.set_integration("acme/site", "revenuecat", {"api_key": "b"}, enable=enable)
+        assert told == (first.id, enable)
+        rows = await world.sql("select config, enabled from project_integrations")
+        assert rows == [({"api_key": "b", "webhook_secret": "s"}, enable)]
 
 
 async def test_who_leaves_waits_for_a_change_of_roles(world: World) -> None:

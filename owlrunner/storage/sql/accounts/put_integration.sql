@@ -1,8 +1,14 @@
--- Connect a project to a provider, by the operator; anew where it was connected before, even if that has been deleted.
+-- Connect a project to a provider, by the operator. Where it is connected, the keys that are given replace those of the same name,
+-- and the others stay. What was disabled stays so unless asked, and what was deleted begins anew.
 with put as (
-    insert into project_integrations (project_id, provider, config) values (%(project_id)s, %(provider)s, %(config)s::jsonb)
-    on conflict (project_id, provider) do update set config = excluded.config, enabled = true, updated_at = owl_now(), deleted_at = null
-    returning id, project_id, provider, (xmax = 0) as created
+    insert into project_integrations as there (project_id, provider, config) values (%(project_id)s, %(provider)s, %(config)s::jsonb)
+    on conflict (project_id, provider) do update set
+        -- || would make an array of anything but two objects.
+        config = case when there.deleted_at is null and jsonb_typeof(there.config) = 'object' then there.config else '{}' end || excluded.config,
+        enabled = there.enabled or there.deleted_at is not null or %(enable)s,
+        updated_at = owl_now(),
+        deleted_at = null
+    returning id, project_id, provider, enabled, (xmax = 0) as created
 ),
 audit as (
     -- Never the configuration: it holds secrets.
@@ -11,4 +17,4 @@ audit as (
         jsonb_build_object('provider', put.provider, 'project_id', put.project_id)
     from put join projects p on p.id = put.project_id
 )
-select id from put;
+select id, enabled from put;
