@@ -290,6 +290,19 @@ async def test_a_429_pauses_every_worker(autojump_clock: MockClock) -> None:
     assert asked.count(start) <= 4
 
 
+async def test_the_limit_that_answers_tell_is_kept(autojump_clock: MockClock) -> None:
+    """A client whose answers tell a lower limit than is set asks no faster than that."""
+    headers = {"RevenueCat-Rate-Limit-Current-Limit": "12", "RevenueCat-Rate-Limit-Current-Usage": "1"}
+    answer = httpx.Response(200, headers=headers, json={"items": [{"id": "p"}]})
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer)) as http:
+        client = RevenueCat(http, SyncSettings(), "sk_x")
+        await client.project_id()
+        start = trio.current_time()
+        for _ in range(24):
+            await client.project_id()
+    assert trio.current_time() - start > 60
+
+
 async def test_endless_429s_end(autojump_clock: MockClock) -> None:
     """A request that meets nothing but 429 is given up, and says so."""
     transport = httpx.MockTransport(lambda _: httpx.Response(429, json={"message": "never", "backoff_ms": 1000}))

@@ -554,6 +554,26 @@ async def test_a_cancel_does_not_wait_for_revenuecat(world: World, monkeypatch: 
     assert await world.synced_users() == ["user_0001"]
 
 
+async def test_a_429_is_told_to_all_who_share_the_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pause that a 429 asks for stands in the database, under the key and the kind of requests that it is about."""
+    monkeypatch.setattr("owlrunner_revenuecat.sync.CANCEL_PATIENCE", 0.0)
+    ctx = world.context()
+    pause = Pace.pause
+
+    async def pause_and_cancel(pace: Pace, seconds: float) -> None:
+        await pause(pace, seconds)
+        ctx.ask_cancel()
+
+    monkeypatch.setattr(Pace, "pause", pause_and_cancel)
+    await world.add_users("user_0001")
+    world.standin.faults = [Fault(kind="customer", status=429, backoff_ms=60_000)]
+    await world.sync(ctx)
+    rows = await world.execute(
+        "select kind, booked_until > now() + interval '30 s' from revenuecat_rate_limits order by kind"
+    )
+    assert rows == [("configuration", False), ("customer", True)]
+
+
 async def test_trios_cancelled_saves_what_was_synced(world: World) -> None:
     """A run that is ended from outside passes the cancellation on at once, and still writes the users it had synced."""
     await world.add_users(*world.standin.customers)
