@@ -43,6 +43,6 @@ def _require_text(raw: bytes) -> None:
         raise BadRequest("This form is not valid UTF-8") from None
 
 
-def form_size() -> int:
-    """How many bytes the form has that the request brought."""
-    return request.content_length or 0
+async def form_size() -> int:
+    """How many bytes the form has that the request brought, whether it told its length or not."""
+    return len(await request.get_data(cache=True, as_text=False, parse_form_data=False))

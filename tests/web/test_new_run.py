@@ -1,12 +1,14 @@
 """Starting a run from the pages: what may be started, what is said of a form that does not fit, and what comes of it."""
 
 import re
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 import pytest
 
+from owlrunner.large_input import decoded
 from owlrunner.web.forms import MAX_FORM, MAX_STRANGERS_FORM, MOST_FIELDS
 from tests.web.test_pages import form_key
 from tests.web.web_world import RUNNING, World, asgi_client
@@ -127,3 +129,24 @@ async def test_a_form_that_no_page_of_ours_sends_is_refused(
     answer = await admins.post(NEW, content=sent, headers={"content-type": content_type})
     assert answer.status_code == status
     assert await world.sql("select count(*) from job_runs") == [(0,)]
+
+
+async def test_a_form_that_does_not_tell_its_length_is_as_large_as_it_is(
+    world: World, admins: httpx.AsyncClient, form: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How it is decoded goes by what came, not by what was announced."""
+    sizes: list[int] = []
+
+    async def noted(work: Callable[[], Any], size: int) -> Any:
+        sizes.append(size)
+        return await decoded(work, size)
+
+    monkeypatch.setattr("owlrunner.web.dashboard.new_run.decoded", noted)
+    text = urlencode(form).encode()
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield text
+
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    assert (await admins.post(NEW, content=parts(), headers=headers)).status_code == 303
+    assert sizes == [len(text)]

@@ -60,7 +60,7 @@ def add_routes(pages: Blueprint, api: Api) -> None:
         team = who.team(form.get("team"))
         job_type = _offered(api, form.get("type", ""))
         empty = params_form.fields_of(job_type.params_schema())
-        params, fields = await decoded(partial(params_form.read, empty, form), form_size())
+        params, fields = await decoded(partial(params_form.read, empty, form), await form_size())
         filled = Filled(fields, form.get("project", ""), bool(form.get("notify")))
         if any(field.problem for field in fields):
             return await _form(api, who, team, job_type, filled), 400
