@@ -125,34 +125,36 @@ class Dispatcher:
 
     async def _answer(self, route: Route, found: Found, scope: HTTPScope, receive: ASGIReceiveCallable) -> Answer:
         """The answer of a route to a request; its body is read, into memory, for nobody who may not send it."""
+        caller, credential = await self._allowed(route, scope)
+        # Also where no body is wanted: the next request on the connection begins behind it.
+        raw_body = await read_body(scope, receive, MAX_STRANGERS_BODY if route.auth is Auth.NONE else MAX_BODY)
+        path = {name: unquoted(value, name) for name, value in zip(found.names, found.values, strict=True)}
+        query, body, origin = _query(route, scope["query_string"]), None, Origin()
+        async with self._api.shares.of(party_of(caller.actor)) if caller is not None else nullcontext():
+            if route.method != "GET":
+                # Decoding is work like any other, and takes a share. Who only reads leaves nothing on record.
+                body = await _body(route, scope, raw_body)
+                origin = origin_of(scope, self._api.site.proxies)
+            if caller is not None:
+                # What was a good credential may have ended while the body came, or a share was waited for.
+                caller, _ = await self._allowed(route, scope)
+            request = Request(
+                path=path,
+                query=query,
+                body=body,
+                known=origin.mark(caller) if caller is not None and route.method != "GET" else caller,
+                credential=credential,
+                origin=origin,
+                last_event_id=_last_event_id(scope) if route.streams else "",
+            )
+            return await route.handler(self._api, request)
+
+    async def _allowed(self, route: Route, scope: HTTPScope) -> tuple[Caller | None, str | None]:
+        """Who asks, with what the route wants of them. Raises Unauthenticated and PermissionDenied."""
         caller, credential = await self._known(route, scope)
         if caller is not None:
             require_permissions(caller.actor, route.permissions)
-        # Also where no body is wanted: the next request on the connection begins behind it.
-        raw_body = await read_body(scope, receive, MAX_STRANGERS_BODY if route.auth is Auth.NONE else MAX_BODY)
-        # Who only reads leaves nothing on record.
-        origin = origin_of(scope, self._api.site.proxies) if route.method != "GET" else Origin()
-        if caller is not None and route.method != "GET":
-            caller = origin.mark(caller)
-        request = Request(
-            path={name: unquoted(value, name) for name, value in zip(found.names, found.values, strict=True)},
-            query=_query(route, scope["query_string"]),
-            known=caller,
-            credential=credential,
-            origin=origin,
-            last_event_id=_last_event_id(scope) if route.streams else "",
-        )
-        async with self._api.shares.of(party_of(caller.actor)) if caller is not None else nullcontext():
-            if route.method != "GET":
-                # Decoding is work like any other, and takes a share.
-                request = attrs.evolve(request, body=await _body(route, scope, raw_body))
-            if caller is not None:
-                # What was a good credential may have ended while the body came, or a share was waited for.
-                now, _ = await self._known(route, scope)
-                assert now is not None  # noqa: S101 - the route asks for one, as before
-                require_permissions(now.actor, route.permissions)
-                request = attrs.evolve(request, known=origin.mark(now) if route.method != "GET" else now)
-            return await route.handler(self._api, request)
+        return caller, credential
 
     async def _known(self, route: Route, scope: HTTPScope) -> tuple[Caller | None, str | None]:
         """Who asks, as far as the route wants to know. Raises Unauthenticated and PermissionDenied."""
