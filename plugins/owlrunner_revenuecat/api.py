@@ -20,6 +20,7 @@ from owlrunner_revenuecat.rate_limit import Pace, Shared
 from owlrunner_revenuecat.settings import SyncSettings
 
 T = TypeVar("T")
+Bought = TypeVar("Bought", Subscription, Purchase)
 
 MOST_429 = 10
 """How often one request is sent again after a 429. Those do not count as tries: they say nothing about the request."""
@@ -127,9 +128,14 @@ class RevenueCat:
         return Customer(entitlements, subscriptions, purchases, await self._attributes(path, told.attributes))
 
     async def _subscriptions(self, path: str, environment: str) -> tuple[Subscription, ...]:
-        params = {} if environment == "all" else {"environment": environment}
-        found = await self._list(self._customers, f"{path}/subscriptions", Subscription, params)
-        return tuple(one for one in found if _is_of(one, environment))
+        return await self._bought(f"{path}/subscriptions", Subscription, environment)
+
+    async def _bought(self, path: str, item: type[Bought], environment: str) -> tuple[Bought, ...]:
+        """What was bought in an environment, which RevenueCat is asked for, but may not heed."""
+        if environment == "all":
+            return await self._list(self._customers, path, item)
+        found = await self._list(self._customers, path, item, {"environment": environment})
+        return tuple(one for one in found if one.environment in (None, environment))
 
     async def _names(self, path: str, item: type[T]) -> tuple[T, ...]:
         try:
@@ -144,16 +150,14 @@ class RevenueCat:
     async def _purchases(self, path: str, environment: str) -> tuple[Purchase, ...]:
         if not self._offers_purchases:
             return ()
-        params = {} if environment == "all" else {"environment": environment}
         try:
-            found = await self._list(self._customers, f"{path}/purchases", Purchase, params)
+            return await self._bought(f"{path}/purchases", Purchase, environment)
         except RevenueCatError as error:
             if error.code not in _NOT_OFFERED:
                 raise
             # Said of the feature, not of this customer: no need to ask for every other one too.
             self._offers_purchases = False
             return ()
-        return tuple(one for one in found if _is_of(one, environment))
 
     async def _attributes(self, path: str, first: Page[Attribute] | None) -> tuple[Attribute, ...] | None:
         try:
@@ -276,8 +280,3 @@ def _listed(ids: list[str]) -> str:
 def _in_path(part: str) -> str:
     """An id as one segment of a path. ``$`` and ``:`` are encoded too, as RevenueCat wants them, and once only."""
     return quote(part, safe="")
-
-
-def _is_of(one: Subscription | Purchase, environment: str) -> bool:
-    """Whether it belongs to the environment, which RevenueCat was asked for, but may not have heeded."""
-    return environment == "all" or one.environment in (None, environment)

@@ -535,9 +535,8 @@ async def test_a_cancelled_run_keeps_its_partial_result(world: World) -> None:
     assert len(await world.synced_users()) == 5
 
 
-async def test_a_cancel_does_not_wait_for_revenuecat(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that is cancelled while its workers sit out a 429 returns what it has, long before the pause is over."""
-    monkeypatch.setattr("owlrunner_revenuecat.sync.CANCEL_PATIENCE", 0.1)
+def cancelled_at_a_pause(world: World, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The context of a run that is cancelled as soon as a 429 has made it pause."""
     ctx = world.context()
     pause = Pace.pause
 
@@ -546,6 +545,13 @@ async def test_a_cancel_does_not_wait_for_revenuecat(world: World, monkeypatch: 
         ctx.ask_cancel()
 
     monkeypatch.setattr(Pace, "pause", pause_and_cancel)
+    return ctx
+
+
+async def test_a_cancel_does_not_wait_for_revenuecat(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is cancelled while its workers sit out a 429 returns what it has, long before the pause is over."""
+    monkeypatch.setattr("owlrunner_revenuecat.sync.CANCEL_PATIENCE", 0.1)
+    ctx = cancelled_at_a_pause(world, monkeypatch)
     await world.add_users("user_0001", "user_0002")
     world.standin.faults = [Fault(kind="customer", status=429, backoff_ms=60_000, after=1)]
     with trio.fail_after(30):
@@ -557,14 +563,7 @@ async def test_a_cancel_does_not_wait_for_revenuecat(world: World, monkeypatch: 
 async def test_a_429_is_told_to_all_who_share_the_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pause that a 429 asks for stands in the database, under the key and the kind of requests that it is about."""
     monkeypatch.setattr("owlrunner_revenuecat.sync.CANCEL_PATIENCE", 0.0)
-    ctx = world.context()
-    pause = Pace.pause
-
-    async def pause_and_cancel(pace: Pace, seconds: float) -> None:
-        await pause(pace, seconds)
-        ctx.ask_cancel()
-
-    monkeypatch.setattr(Pace, "pause", pause_and_cancel)
+    ctx = cancelled_at_a_pause(world, monkeypatch)
     await world.add_users("user_0001")
     world.standin.faults = [Fault(kind="customer", status=429, backoff_ms=60_000)]
     await world.sync(ctx)

@@ -1,5 +1,6 @@
 """What people hold is seen and taken away: membership, keys and sign-ins end at once, on every server."""
 
+from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
 import httpx
@@ -257,6 +258,18 @@ async def test_a_user_is_deleted(world: World) -> None:
         await offboarding.delete_user("owner@acme.test")
 
 
+async def meet(
+    world: World, table: bytes, one: Callable[[], Awaitable[None]], other: Callable[[], Awaitable[None]]
+) -> None:
+    """Let both act at the same time: the first stops at the rows of a table, and the other begins before it goes on."""
+    async with trio.open_nursery() as nursery, world.db.session() as session, session.transaction():
+        await session.connection.execute(b"select from %s for update" % table)
+        nursery.start_soon(one)
+        await until_blocked(world.db, 1)
+        nursery.start_soon(other)
+        await until_blocked(world.db, 2)
+
+
 @pytest.mark.parametrize("first", ["sign in", "delete"])
 async def test_nobody_is_signed_in_as_a_deleted_user(world: World, first: str) -> None:
     """Whichever of a sign-in and the user's deletion comes first, no sign-in and no known origin are left."""
@@ -279,12 +292,7 @@ async def test_nobody_is_signed_in_as_a_deleted_user(world: World, first: str) -
 
     one, other = (sign_in, delete) if first == "sign in" else (delete, sign_in)
     # Both write this row at last, so whoever comes first stops there, in the middle of its transaction.
-    async with trio.open_nursery() as nursery, world.db.session() as session, session.transaction():
-        await session.connection.execute(b"select from known_origins for update")
-        nursery.start_soon(one)
-        await until_blocked(world.db, 1)
-        nursery.start_soon(other)
-        await until_blocked(world.db, 2)
+    await meet(world, b"known_origins", one, other)
     assert set(outcomes) == {f"deleted {ANN}", "signed in" if first == "sign in" else "refused"}
     assert await world.sql("select 1 from user_sessions where user_id = %(id)s", id=user.id) == []
     assert await world.sql("select 1 from known_origins") == []
@@ -309,12 +317,7 @@ async def test_deleting_a_user_waits_in_no_circle(world: World, act: str) -> Non
         await Offboarding(world.db).delete_user(ANN)
         outcomes.append("delete")
 
-    async with trio.open_nursery() as nursery, world.db.session() as session, session.transaction():
-        # Whoever comes first has the team's row already, and stops here, before it refers to the user.
-        await session.connection.execute(b"select from team_members for update")
-        nursery.start_soon(do)
-        await until_blocked(world.db, 1)
-        nursery.start_soon(delete)
-        await until_blocked(world.db, 2)
+    # Whoever comes first has the team's row already, and stops here, before it refers to the user.
+    await meet(world, b"team_members", do, delete)
     assert set(outcomes) == {act, "delete"}
     assert await world.sql("select 1 from api_keys where created_by = %(id)s and deleted_at is null", id=user.id) == []
