@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 from owlrunner.config import Config
 from owlrunner.plugins import Catalog
 from owlrunner.storage.embedded import open_embedded
-from owlrunner.storage.migrations import migrate, require_current_schema, wanted_migrations
+from owlrunner.storage.migration_files import wanted_migrations
+from owlrunner.storage.migrations import migrate, require_current_schema
 from owlrunner.storage.postgres import ANSWER_TIMEOUT, Database
 
 SHORTEST_ANSWER_TIMEOUT = 1.0

@@ -123,10 +123,8 @@ def _installed() -> dict[str, tuple[str, ModuleType]]:
                 f"plugin {entry_point.name}: offered by both {_origin(other)} and {_origin(entry_point)}; uninstall one"
             )
         by_name[entry_point.name] = entry_point
-    return {
-        name: (_origin(entry_point), _load(entry_point.value, name, _origin(entry_point)))
-        for name, entry_point in by_name.items()
-    }
+    origins = {name: _origin(entry_point) for name, entry_point in by_name.items()}
+    return {name: (origins[name], _load(one.value, name, origins[name])) for name, one in by_name.items()}
 
 
 def _named(modules: Iterable[str]) -> dict[str, tuple[str, ModuleType]]:
@@ -158,8 +156,11 @@ def _blamed_on(plugin: str, what: str) -> Iterator[None]:
 
 
 def _origin(entry_point: EntryPoint) -> str:
-    distribution = entry_point.dist
-    return f"{distribution.name} {distribution.version}" if distribution is not None else entry_point.value
+    if entry_point.dist is None:
+        return entry_point.value
+    # Its name and version would each read the file of the whole description, readme included.
+    metadata = entry_point.dist.metadata
+    return f"{metadata['Name']} {metadata['Version']}"
 
 
 def _ask(manager: pluggy.PluginManager, name: str, origin: str, module: object, settings: Settings) -> Plugin:

@@ -14,7 +14,8 @@ from psycopg.conninfo import make_conninfo
 
 from owlrunner.plugins import load_catalog
 from owlrunner.storage.embedded import prepare_cluster
-from owlrunner.storage.migrations import migrate, wanted_migrations
+from owlrunner.storage.migration_files import wanted_migrations
+from owlrunner.storage.migrations import migrate
 from owlrunner.storage.postgres import Database
 
 TEMPLATE = "owlrunner_template"

@@ -6,7 +6,7 @@ from owlrunner.cli.local import on_database
 from owlrunner.cli.options import Shared, config_option, format_option, pass_shared
 from owlrunner.cli.printing import print_json, say
 from owlrunner.plugins import Catalog
-from owlrunner.storage.migrations import Migration, wanted_migrations
+from owlrunner.storage.migration_files import Migration, wanted_migrations
 from owlrunner.storage.migrations import migrate as apply_missing
 from owlrunner.storage.postgres import Database
 

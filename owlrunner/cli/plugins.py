@@ -5,7 +5,7 @@ import click
 from owlrunner.cli.local import catalog_of, configured
 from owlrunner.cli.options import Shared, config_option, format_option, pass_shared
 from owlrunner.cli.printing import clean, print_json, say
-from owlrunner.storage.migrations import wanted_migrations
+from owlrunner.storage.migration_files import wanted_migrations
 
 
 @click.group()

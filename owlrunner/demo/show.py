@@ -21,7 +21,8 @@ from owlrunner.mail import Mailer
 from owlrunner.plugins import Catalog, load_catalog
 from owlrunner.server import Started, run_server
 from owlrunner.storage.embedded import open_embedded
-from owlrunner.storage.migrations import migrate, wanted_migrations
+from owlrunner.storage.migration_files import wanted_migrations
+from owlrunner.storage.migrations import migrate
 
 HOST = "127.0.0.1"
 SYNC_SECONDS = 20.0

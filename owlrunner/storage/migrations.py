@@ -6,37 +6,29 @@ later would wait behind it, all servers included. So waiting for a lock ends soo
 again after a pause in which the others go on.
 """
 
-import hashlib
 import logging
-import re
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from graphlib import CycleError, TopologicalSorter
-from importlib.resources import files
-from importlib.resources.abc import Traversable
-from pathlib import Path
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
-import attrs
 import psycopg
 import trio
 
 from owlrunner.errors import (
-    PluginError,
     SchemaChanged,
     SchemaOutdated,
     SchemaTooNew,
     StatementFailed,
     UnsuitableDatabase,
 )
-from owlrunner.plugins import Catalog, Plugin
 from owlrunner.storage.connection import TrioConnection
 from owlrunner.storage.long_statements import notice_lost_answers
+from owlrunner.storage.migration_files import CORE, Migration
 from owlrunner.storage.postgres import Database, Session
 from owlrunner.storage.session_settings import SessionSettings
 from owlrunner.storage.sqlstate import Fault, fault_of
 
-CORE = "owlrunner"
 LOCK_TIMEOUT = 3.0
 """Seconds that one try waits for a lock."""
 LOCK_PAUSE = 2.0
@@ -48,37 +40,7 @@ OLDEST_SERVER = 140_000
 """PostgreSQL 14, as libpq counts."""
 
 logger = logging.getLogger(__name__)
-
-_COMPATIBLE = re.compile(rb"(?:--[^\n]*\n)*-- compatible: yes\n")
-_FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
-
-
-@attrs.frozen
-class Migration:
-    """One numbered SQL file of one owner: the core, or a plugin."""
-
-    owner: str
-    number: int
-    name: str
-    sql: bytes = attrs.field(repr=False)
-
-    @property
-    def file(self) -> str:
-        """What messages call it."""
-        return f"{self.owner}/{self.number:04}_{self.name}.sql"
-
-    @property
-    def checksum(self) -> str:
-        """A hash of its text, the same whatever a checkout does to line ends."""
-        return hashlib.sha256(self.sql.replace(b"\r\n", b"\n")).hexdigest()
-
-    @property
-    def compatible(self) -> bool:
-        """Whether code that does not know it may go on, as a line of its first comment says: ``-- compatible: yes``.
-
-        That is so where it only adds what older statements do not see. What takes something away needs all servers to be new.
-        """
-        return _COMPATIBLE.match(self.sql) is not None
+_Result = TypeVar("_Result")
 
 
 class _Applied(NamedTuple):
@@ -91,45 +53,6 @@ _History = Mapping[tuple[str, int], _Applied]
 """What has been applied, by owner and number."""
 
 
-def wanted_migrations(catalog: Catalog) -> list[Migration]:
-    """Return all migrations of this code and its plugins, in the order in which they apply: the core's first.
-
-    Plugins go by name, and each behind those that it says it comes after.
-
-    Raises PluginError for a plugin's folder that cannot be used, or an order that cannot be.
-    """
-    wanted = _in_folder(CORE, files("owlrunner.storage") / "migrations")
-    for plugin in _in_order(catalog.plugins):
-        if plugin.migrations is not None:
-            wanted += _in_folder(plugin.name, plugin.migrations.folder)
-    return wanted
-
-
-def _in_order(plugins: Iterable[Plugin]) -> list[Plugin]:
-    """The plugins in the order of their migrations."""
-    by_name = {plugin.name: plugin for plugin in sorted(plugins, key=lambda plugin: plugin.name)}
-    sorter: TopologicalSorter[str] = TopologicalSorter()
-    for name, plugin in by_name.items():
-        before = plugin.migrations.after if plugin.migrations is not None else ()
-        for other in before:
-            if other not in by_name:
-                raise PluginError(f"plugin {name}: its migrations come after those of {other}, which is not installed")
-        sorter.add(name, *before)
-    ordered: list[Plugin] = []
-    try:
-        sorter.prepare()
-    except CycleError as error:
-        raise PluginError(
-            f"the migrations of plugins come after each other in a circle: {' < '.join(error.args[1])}"
-        ) from None
-    while sorter.is_active():
-        # Of those that are ready the first by name: the same order everywhere.
-        ready = sorted(sorter.get_ready())
-        ordered += [by_name[name] for name in ready]
-        sorter.done(*ready)
-    return ordered
-
-
 async def migrate(db: Database, wanted: Iterable[Migration]) -> list[Migration]:
     """Apply what is missing and return it. Each migration is one transaction under a lock that all servers share.
 
@@ -139,7 +62,10 @@ async def migrate(db: Database, wanted: Iterable[Migration]) -> list[Migration]:
     """
     wanted = list(wanted)
     async with _connected(db) as session:
-        return [migration for migration in wanted if await _apply_patiently(session, migration, wanted)]
+        missing = await _patiently("the list of migrations", partial(_missing, session, wanted))
+        return [
+            one for one in missing if await _patiently(f"migration {one.file}", partial(_apply, session, one, wanted))
+        ]
 
 
 @asynccontextmanager
@@ -169,18 +95,18 @@ def _refuse_unsuitable(connection: TrioConnection) -> None:
         )
 
 
-async def _apply_patiently(session: Session, migration: Migration, wanted: list[Migration]) -> bool:
-    """Apply a migration, again as long as a lock is in the way; False where it has been applied already."""
+async def _patiently(what: str, attempt: Callable[[], Awaitable[_Result]]) -> _Result:
+    """Try something under the migration lock, again as long as a lock is in the way."""
     for failures in range(1, LOCK_TRIES):
         try:
-            return await _apply(session, migration, wanted)
+            return await attempt()
         except StatementFailed as error:
             if not _was_in_the_way(error):
                 raise
         if failures == 1:
-            logger.warning("migration %s waits for a lock that somebody else holds, and is tried again", migration.file)
+            logger.warning("%s waits for a lock that somebody else holds, and is tried again", what)
         await trio.sleep(LOCK_PAUSE)
-    return await _apply(session, migration, wanted)
+    return await attempt()
 
 
 def _was_in_the_way(error: StatementFailed) -> bool:
@@ -188,11 +114,17 @@ def _was_in_the_way(error: StatementFailed) -> bool:
     return isinstance(error.__cause__, psycopg.Error) and fault_of(error.__cause__) is Fault.CONFLICT
 
 
+async def _missing(session: Session, wanted: list[Migration]) -> list[Migration]:
+    """What is to be applied or noted: for most starts of a server nothing, so it is asked once and not for each migration."""
+    async with _locked(session) as applied:
+        _refuse_newer(applied, wanted)
+        _refuse_changed(applied, wanted)
+        return [one for one in wanted if not _is_noted(applied.get((one.owner, one.number)))]
+
+
 async def _apply(session: Session, migration: Migration, wanted: list[Migration]) -> bool:
-    async with session.transaction():
-        await session.rows("migrations/lock")
-        await session.rows("migrations/prepare")
-        applied = await _applied(session)
+    """Apply a migration; False where somebody else has, in the meantime or before checksums were noted."""
+    async with _locked(session) as applied:
         _refuse_newer(applied, wanted)
         _refuse_changed(applied, [migration])
         known = applied.get((migration.owner, migration.number))
@@ -201,7 +133,7 @@ async def _apply(session: Session, migration: Migration, wanted: list[Migration]
                 await session.connection.execute(migration.sql)
             except psycopg.Error as error:
                 raise StatementFailed(f"migration {migration.file} failed and was rolled back: {error}") from error
-        if known is None or known.checksum is None:
+        if not _is_noted(known):
             await session.rows(
                 "migrations/record",
                 {
@@ -213,6 +145,19 @@ async def _apply(session: Session, migration: Migration, wanted: list[Migration]
                 },
             )
         return known is None
+
+
+@asynccontextmanager
+async def _locked(session: Session) -> AsyncIterator[_History]:
+    """A transaction in which nobody else migrates, with what has been applied."""
+    async with session.transaction():
+        await session.rows("migrations/lock")
+        await session.rows("migrations/prepare")
+        yield await _applied(session)
+
+
+def _is_noted(known: "_Applied | None") -> bool:
+    return known is not None and known.checksum is not None
 
 
 async def require_current_schema(db: Database, wanted: Iterable[Migration]) -> None:
@@ -272,24 +217,3 @@ def _refuse_newer(applied: _History, wanted: Iterable[Migration]) -> None:
             f"the database has migration {unknown[-1]:04}, and this OwlRunner knows only up to {max(known, default=0):04}: "
             "run a newer OwlRunner"
         )
-
-
-def _in_folder(owner: str, folder: Path | Traversable) -> list[Migration]:
-    """The folder's migrations by number, without gaps."""
-    found = []
-    try:
-        entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
-    except OSError as error:
-        raise PluginError(f"plugin {owner}: its folder of migrations cannot be read: {error}") from None
-    for entry in entries:
-        if not entry.name.endswith(".sql"):
-            continue
-        match = _FILE.fullmatch(entry.name)
-        if match is None:
-            raise PluginError(f"plugin {owner}: a migration is named like 0001_what_it_does.sql, got {entry.name}")
-        found.append(Migration(owner, int(match[1]), match[2], entry.read_bytes()))
-    if [migration.number for migration in found] != list(range(1, len(found) + 1)):
-        raise PluginError(
-            f"plugin {owner}: migrations are numbered 0001, 0002, … without gaps, got {[migration.number for migration in found]}"
-        )
-    return found

@@ -14,7 +14,8 @@ import trio
 
 from owlrunner.plugins import load_catalog
 from owlrunner.storage.embedded import Cluster, prepare_cluster
-from owlrunner.storage.migrations import migrate, wanted_migrations
+from owlrunner.storage.migration_files import wanted_migrations
+from owlrunner.storage.migrations import migrate
 from owlrunner.storage.postgres import Database
 from tests.benchmarks.workers import owlrunner_jobs
 

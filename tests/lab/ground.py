@@ -11,7 +11,8 @@ import trio
 from owlrunner.accounts import Administration
 from owlrunner.plugins import Catalog, load_catalog
 from owlrunner.storage.embedded import prepare_cluster
-from owlrunner.storage.migrations import migrate, wanted_migrations
+from owlrunner.storage.migration_files import wanted_migrations
+from owlrunner.storage.migrations import migrate
 from owlrunner.storage.postgres import Database
 from tests.lab import lab_jobs, limited_jobs
 from tests.lab.arena import Tenant

@@ -12,7 +12,8 @@ import psycopg
 import pytest
 import trio
 
-from owlrunner.storage.migrations import migrate, wanted_migrations
+from owlrunner.storage.migration_files import wanted_migrations
+from owlrunner.storage.migrations import migrate
 from owlrunner.storage.postgres import Database
 from tests.plugins.maintenance_world import APP, NOW, OTHER_APP, World, catalog
 from tests.postgres import WORKER, fresh_database, new_template

@@ -17,7 +17,8 @@ from owlrunner.errors import Unauthenticated
 from owlrunner.job_run import RunStatus
 from owlrunner.plugins import Catalog
 from owlrunner.storage import audit
-from owlrunner.storage.migrations import migrate, wanted_migrations
+from owlrunner.storage.migration_files import wanted_migrations
+from owlrunner.storage.migrations import migrate
 from owlrunner.storage.postgres import Database
 from tests.pooler import Pooled, needs_listen
 from tests.promises.serving import OPERATOR, Door, Serve

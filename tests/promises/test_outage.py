@@ -11,7 +11,8 @@ from owlrunner.errors import DatabaseUnavailable
 from owlrunner.job_run import RunStatus
 from owlrunner.plugins import Catalog
 from owlrunner.storage.embedded import Cluster, prepare_cluster
-from owlrunner.storage.migrations import migrate, wanted_migrations
+from owlrunner.storage.migration_files import wanted_migrations
+from owlrunner.storage.migrations import migrate
 from owlrunner.storage.postgres import Database
 from tests.postgres import SERVER_ROLE
 from tests.promises.promise_jobs import GATES

@@ -8,7 +8,8 @@ import trio
 from owlrunner.job_run import RunStatus
 from owlrunner.plugins import load_catalog
 from owlrunner.storage.embedded import prepare_cluster
-from owlrunner.storage.migrations import migrate, wanted_migrations
+from owlrunner.storage.migration_files import wanted_migrations
+from owlrunner.storage.migrations import migrate
 from owlrunner.storage.postgres import Database
 from tests.promises.serving import Door, ServerProcess, StartProcess
 

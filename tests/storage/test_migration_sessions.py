@@ -11,7 +11,8 @@ from owlrunner.errors import SchemaOutdated, StatementFailed
 from owlrunner.hookspecs import Migrations
 from owlrunner.plugins import Catalog, Plugin
 from owlrunner.storage import migrations
-from owlrunner.storage.migrations import Migration, migrate, require_current_schema, wanted_migrations
+from owlrunner.storage.migration_files import Migration, wanted_migrations
+from owlrunner.storage.migrations import migrate, require_current_schema
 from owlrunner.storage.postgres import Database
 from tests.relay import Relay, relayed
 

@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -23,7 +22,8 @@ from owlrunner.errors import (
 from owlrunner.hookspecs import Migrations
 from owlrunner.plugins import Catalog, Plugin
 from owlrunner.storage import migrations
-from owlrunner.storage.migrations import Migration, migrate, require_current_schema, wanted_migrations
+from owlrunner.storage.migration_files import Migration, wanted_migrations
+from owlrunner.storage.migrations import migrate, require_current_schema
 from owlrunner.storage.postgres import Database
 
 CORE = wanted_migrations(Catalog())
@@ -181,6 +181,20 @@ async def test_a_migration_that_was_edited_is_refused(db: Database, tmp_path: Pa
             await act(db, wanted_migrations(plugin_with(tmp_path)))
 
 
+async def test_an_edited_migration_stops_before_anything_is_applied(db: Database, tmp_path: Path) -> None:
+    """Where one migration was edited, those that are new are not applied either."""
+    file = tmp_path / "0001_walls.sql"
+    file.write_text("create table walls (n int)")
+    await migrate(db, wanted_migrations(plugin_with(tmp_path)))
+    new = Migration("attics", 1, "attics", b"create table attics (n int)")
+    file.write_text("create table walls (n bigint)")
+    with pytest.raises(SchemaChanged, match=r"walls/0001"):
+        await migrate(db, [new, *wanted_migrations(plugin_with(tmp_path))])
+    async with db.session() as session:
+        applied = await session.rows("migrations/applied")
+    assert "attics" not in {owner for owner, *_ in applied}
+
+
 async def test_a_record_without_a_checksum_gets_one(db: Database) -> None:
     """What was applied before there were checksums is taken as it is, and known from then on."""
     async with db.session() as session:
@@ -226,19 +240,17 @@ async def test_migrating_beside_a_long_reader_holds_up_nobody(
 
 
 async def test_a_lock_that_is_never_given_back_is_told_in_the_end(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A migration is tried for two minutes, with a pause after each try that lets others through; that it waits is said once."""
     tries: list[float] = []
 
-    async def apply(*_: object) -> bool:
+    async def apply() -> bool:
         tries.append(trio.current_time())
         raise StatementFailed("in the way", transient=True) from psycopg.errors.LockNotAvailable()
 
-    monkeypatch.setattr(migrations, "_apply", apply)
-    session: Any = None
     with pytest.raises(StatementFailed, match="in the way"):
-        await migrations._apply_patiently(session, CORE[0], CORE)
+        await migrations._patiently("migration x", apply)
     assert len(tries) == migrations.LOCK_TRIES
     gaps = {later - earlier for earlier, later in itertools.pairwise(tries)}
     assert gaps == {migrations.LOCK_PAUSE}

@@ -6,7 +6,7 @@ from uuid import UUID
 import trio
 
 from owlrunner.job_run import RunStatus
-from owlrunner.storage.migrations import wanted_migrations
+from owlrunner.storage.migration_files import wanted_migrations
 from tests.lab.arena import PATIENCE, START_PATIENCE, Arena
 from tests.lab.broken import Broken
 from tests.lab.dead_server import leave_behind
