@@ -5,6 +5,7 @@ second that the imports take would be most of what a short process costs. Run as
 and writes what became of them, one JSON object on each line.
 """
 
+import gc
 import importlib
 import io
 import json
@@ -101,6 +102,9 @@ def main() -> None:
     """Import, then serve; a forked process goes on from here."""
     for name in (*IMPORTED, *sys.argv[1:]):
         importlib.import_module(name)
+    # Looking for cycles among what was imported would make each forked process copy all of it.
+    gc.collect()
+    gc.freeze()
     _tell(ready=True)
     request = serve()
     if request is not None:

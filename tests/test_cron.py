@@ -24,6 +24,7 @@ ELAPSING = {
 }
 """Expressions with their minutes and hours."""
 FIRST, LAST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2036, 1, 1, tzinfo=UTC)
+WEEK = 7
 
 
 def judged(expression: str, zone: ZoneInfo, start: datetime, end: datetime) -> list[datetime]:
@@ -54,12 +55,16 @@ def transitions(name: str) -> tuple[datetime, ...]:
     zone = ZoneInfo(name)
     days: list[datetime] = []
     before = FIRST.astimezone(zone).utcoffset()
-    for number in range((LAST - FIRST).days):
-        day = FIRST + timedelta(days=number)
-        offset = day.astimezone(zone).utcoffset()
-        if offset != before:
-            days.append(day)
-            before = offset
+    for start in range(0, (LAST - FIRST).days, WEEK):
+        # Nowhere did an offset come and go within a week.
+        if (FIRST + timedelta(days=start + WEEK)).astimezone(zone).utcoffset() == before:
+            continue
+        for number in range(start + 1, start + WEEK + 1):
+            day = FIRST + timedelta(days=number)
+            offset = day.astimezone(zone).utcoffset()
+            if offset != before:
+                days.append(day)
+                before = offset
     return tuple(days)
 
 
