@@ -29,8 +29,8 @@ _FOR_WORKERS = pytest.StashKey[str]()
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """As many workers as `-n auto` means: twice the cores, because tests wait for others more than they work."""
-    return min(2 * (os.cpu_count() or 1), _MOST_WORKERS)
+    """As many workers as `-n auto` means: more than twice the cores, because tests wait for others more than they work."""
+    return min(2 * (os.cpu_count() or 1) + 1, _MOST_WORKERS)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,6 +1,8 @@
 """The PostgreSQL of the tests: one for a whole session and all its workers, and databases in it that are copies of templates."""
 
+import atexit
 import contextlib
+import functools
 import os
 import shutil
 import tempfile
@@ -129,10 +131,18 @@ def _let_in(connection: "psycopg.Connection[tuple[object, ...]]", role: str) -> 
 def fresh_database(postgres_url: str, template: str) -> Iterator[str]:
     """Yield the connection string of a copy of a template, and drop it afterwards."""
     name = f"test_{os.urandom(16).hex()}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        _copy(connection, template, name)
-        yield in_database(postgres_url, name)
-        connection.execute(f"drop database {name} with (force)")
+    connection = _lasting_connection(postgres_url)
+    _copy(connection, template, name)
+    yield in_database(postgres_url, name)
+    connection.execute(f"drop database {name} with (force)")
+
+
+@functools.cache
+def _lasting_connection(postgres_url: str) -> "psycopg.Connection[tuple[object, ...]]":
+    """One for all databases that a worker makes: a process of PostgreSQL's for each would cost as much as the copying."""
+    connection = psycopg.connect(postgres_url, autocommit=True)
+    atexit.register(connection.close)
+    return connection
 
 
 def _copy(connection: "psycopg.Connection[tuple[object, ...]]", template: str, name: str) -> None:
