@@ -9,6 +9,7 @@ from owlrunner.job_run import JobRun, Progress
 from owlrunner.job_type import AnyJobType, JobType, Scope, job_type
 from owlrunner.missed_fires import MissedFires
 from owlrunner.notification import MailSender, Notification, Notifier
+from owlrunner.provider import ConfigField, Provider
 from owlrunner.proxies import proxy_for
 from owlrunner.retry import Retry
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnyJobType",
+    "ConfigField",
     "Connection",
     "JobContext",
     "JobRun",
@@ -28,6 +30,7 @@ __all__ = [
     "Notifier",
     "OwlRunnerError",
     "Progress",
+    "Provider",
     "Retry",
     "Scope",
     "Settings",

@@ -11,6 +11,7 @@ from owlrunner.decoding import Undecodable, decode
 from owlrunner.errors import PluginError, Undeliverable
 from owlrunner.job_type import AnyJobType
 from owlrunner.notification import MailSender, Notifier
+from owlrunner.provider import Provider
 
 T = TypeVar("T")
 
@@ -72,8 +73,8 @@ def owlrunner_notifiers(settings: Settings) -> dict[str, Notifier]:  # type: ign
 
 
 @hookspec
-def owlrunner_providers() -> list[str]:  # type: ignore[empty-body]
-    """Return the names of the providers whose integrations the plugin uses, such as ``revenuecat``."""
+def owlrunner_providers() -> list[Provider]:  # type: ignore[empty-body]
+    """Return the providers that projects can be connected to, whose integrations the plugin uses."""
 
 
 @hookspec

@@ -18,6 +18,7 @@ from owlrunner.errors import ConfigError, PluginError
 from owlrunner.hookspecs import Migrations, NoMail, Settings
 from owlrunner.job_type import AnyJobType, JobType, Scope
 from owlrunner.notification import MailSender, Notifier
+from owlrunner.provider import Provider
 from owlrunner.raised_errors import named
 
 GROUP = "owlrunner"
@@ -33,7 +34,7 @@ class Plugin:
     job_types: tuple[AnyJobType, ...]
     notifiers: Mapping[str, Notifier]
     migrations: Migrations | None
-    providers: tuple[str, ...] = ()
+    providers: tuple[Provider, ...] = ()
 
 
 @attrs.frozen
@@ -43,12 +44,13 @@ class Catalog:
     plugins: tuple[Plugin, ...] = ()
     job_types: Mapping[str, AnyJobType] = attrs.field(factory=dict)
     notifiers: Mapping[str, Notifier] = attrs.field(factory=dict)
+    providers: Mapping[str, Provider] = attrs.field(factory=dict)
 
     def require_provider(self, name: str) -> None:
         """Raise ConfigError unless a plugin uses integrations with this provider."""
-        known = sorted({one for plugin in self.plugins for one in plugin.providers})
-        if name not in known:
-            raise ConfigError(f"provider: no plugin uses {name[:60]!r}; there are: {', '.join(known) or 'none'}")
+        if name not in self.providers:
+            known = ", ".join(sorted(self.providers)) or "none"
+            raise ConfigError(f"provider: no plugin uses {name[:60]!r}; there are: {known}")
 
     def named_notifiers(self, names: Iterable[str] | None) -> dict[str, Notifier]:
         """The notifiers of these names, None for all of them. Raises ConfigError for one that no plugin offers."""
@@ -106,6 +108,7 @@ def build_catalog(found: Mapping[str, tuple[str, object, dict[str, Any]]], maile
             "notifier",
             ((plugin.name, name, notifier) for plugin in plugins for name, notifier in plugin.notifiers.items()),
         ),
+        providers=_merged("provider", ((plugin.name, one.name, one) for plugin in plugins for one in plugin.providers)),
     )
 
 
@@ -188,7 +191,7 @@ def _ask(manager: pluggy.PluginManager, name: str, origin: str, module: object, 
         offered = tuple(job_types or ())
     with _blamed_on(who, "owlrunner_notifiers must return a dict of notifiers by name"):
         by_name = dict(notifiers or {})
-    with _blamed_on(who, "owlrunner_providers must return a list of names"):
+    with _blamed_on(who, "owlrunner_providers must return a list of Provider objects"):
         used = tuple(providers or ())
     plugin = Plugin(name, origin, offered, by_name, _as_migrations(who, migrations), used)
     with _blamed_on(who, "what it offers cannot be used"):
@@ -220,8 +223,8 @@ def _check_offers(plugin: Plugin) -> None:
                 f"{who}: owlrunner_job_types must return JobType objects, got {job_type!r}; "
                 "is @owlrunner.job_type missing?"
             )
-    if not all(isinstance(provider, str) for provider in plugin.providers):
-        raise PluginError(f"{who}: owlrunner_providers must return names, got {plugin.providers!r:.100}")
+    if not all(isinstance(provider, Provider) for provider in plugin.providers):
+        raise PluginError(f"{who}: owlrunner_providers must return Provider objects, got {plugin.providers!r:.100}")
     for name, notifier in plugin.notifiers.items():
         if not inspect.iscoroutinefunction(getattr(notifier, "send", None)):
             raise PluginError(f"{who}: notifier {name!r} needs an async method send(notification)")

@@ -119,7 +119,7 @@ def loading(settings: owlrunner.Settings) -> list[AnyJobType]:
         (plugin(owlrunner_job_types=panicking), {}, "a list of JobType objects: Panic: (its message cannot be shown)"),
         (plugin(owlrunner_job_types=lambda: greet), {}, "must return a list of JobType objects: TypeError"),
         (plugin(owlrunner_notifiers=lambda: [Loud()]), {}, "must return a dict of notifiers by name: TypeError"),
-        (plugin(owlrunner_providers=lambda: [3]), {}, "owlrunner_providers must return names, got (3,)"),
+        (plugin(owlrunner_providers=lambda: [3]), {}, "owlrunner_providers must return Provider objects, got (3,)"),
         (plugin(), {}, "implements no hook"),
         (plugin(owlrunner_job_types=lambda: ["greet"]), {}, "must return JobType objects, got 'greet'"),
         (plugin(owlrunner_notifiers=lambda: {"x": object()}), {}, "notifier 'x' needs an async method send"),

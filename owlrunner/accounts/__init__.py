@@ -8,7 +8,8 @@ from owlrunner.accounts.new_keys import KeyRequest, SeveralTeams
 from owlrunner.accounts.origin import Origin
 from owlrunner.accounts.recent_callers import RecentCallers
 from owlrunner.accounts.sign_up import SignUp
-from owlrunner.storage.accounts import ApiKey, Membership, Project, Team, User
+from owlrunner.storage.accounts import ApiKey, Membership, Team, User
+from owlrunner.storage.projects import Project
 
 __all__ = [
     "DEFAULT_PERMISSIONS",

@@ -19,12 +19,14 @@ from owlrunner.accounts.credentials import (
     normal_email,
     slug_of,
 )
-from owlrunner.actor import Role
+from owlrunner.actor import OperatorActor, Role
 from owlrunner.decoding import holds_unstorable_text
 from owlrunner.errors import AlreadyExists, InvalidRequest, NotFound
-from owlrunner.storage import accounts
-from owlrunner.storage.accounts import ApiKey, Integration, NewKey, Project, Team, User
+from owlrunner.storage import accounts, integrations, projects
+from owlrunner.storage.accounts import ApiKey, NewKey, Team, User
+from owlrunner.storage.integrations import Connected
 from owlrunner.storage.postgres import Database
+from owlrunner.storage.projects import Project
 
 
 @attrs.frozen
@@ -51,7 +53,8 @@ class Administration:
         """Create a project in a team. ``slug`` comes from the name unless given. Raises AlreadyExists."""
         owner = await self.team(team)
         name, slug = checked_name(name), _slug(name, slug)
-        project = await accounts.create_project(self.db, owner.id, name, slug)
+        async with self.db.session() as session, session.transaction():
+            project = await projects.create(session, owner.id, name, slug, OperatorActor())
         if project is None:
             raise AlreadyExists(f"the team {owner.slug!r} has a project with the slug {slug!r} already")
         return project
@@ -111,7 +114,7 @@ class Administration:
 
     async def set_integration(
         self, project: str, provider: str, config: Mapping[str, Any], *, enable: bool = False
-    ) -> Integration:
+    ) -> Connected:
         """Connect a project to a provider.
 
         Keys of the config that are there and not given are kept, and what is disabled stays so unless ``enable``. An
@@ -122,7 +125,7 @@ class Administration:
                 "provider: expected 1 to 50 characters; no NUL characters or lone surrogates in it or in the config"
             )
         project_id = (await self.project(project)).id
-        return await accounts.put_integration(self.db, project_id, provider, dict(config), enable=enable)
+        return await integrations.put(self.db, project_id, provider, dict(config), enable=enable)
 
     async def team(self, team: str) -> Team:
         """Return a team by id or slug."""
@@ -133,7 +136,7 @@ class Administration:
 
     async def project(self, project: str) -> Project:
         """Return a project by id or ``team/project``."""
-        found = await accounts.find_project(self.db, _storable(project))
+        found = await projects.find(self.db, _storable(project))
         if found is None:
             raise NotFound(f"project: there is none with the id or the slugs team/project {project[:60]!r}")
         return found

@@ -26,9 +26,10 @@ from owlrunner.accounts.sign_up import SignUp
 from owlrunner.accounts.turns import Turns
 from owlrunner.actor import Role, UserActor, in_team, require_team
 from owlrunner.errors import InvalidRequest, NotFound, PermissionDenied, TooManyRequests, Unauthenticated
-from owlrunner.storage import accounts, sign_ins
-from owlrunner.storage.accounts import ApiKey, Project, Team, User
+from owlrunner.storage import accounts, projects, sign_ins
+from owlrunner.storage.accounts import ApiKey, Team, User
 from owlrunner.storage.postgres import Database, Session
+from owlrunner.storage.projects import Project
 
 T = TypeVar("T")
 
@@ -176,7 +177,7 @@ class Accounts:
     async def projects(self, actor: UserActor, team_id: UUID) -> list[Project]:
         """The projects of a team. Raises PermissionDenied."""
         require_team(actor, team_id, Role.ADMIN)
-        return await accounts.projects(self.db, team_id)
+        return await projects.by_name(self.db, team_id)
 
     async def create_key(self, user: User, wanted: KeyRequest, origin: Origin) -> tuple[str, ApiKey]:
         """Make an API key and return it raw, which happens this once, and as it is shown.

@@ -18,7 +18,7 @@ from owlrunner.cli.offboarding import (
 )
 from owlrunner.cli.options import TEAM, Shared, config_option, format_option, pass_shared
 from owlrunner.errors import InvalidRequest
-from owlrunner.storage.accounts import Integration
+from owlrunner.storage.integrations import Connected
 from owlrunner.storage.postgres import Database
 
 
@@ -151,7 +151,7 @@ def set_integration(
     catalog_of(configured(shared)).require_provider(provider)
     config = _settings(settings) | {"api_key": _secret(provider, from_stdin=api_key_stdin, file=api_key_file)}
 
-    async def put(db: Database) -> Integration:
+    async def put(db: Database) -> Connected:
         return await Administration(db).set_integration(project, provider, config, enable=enable)
 
     identity, enabled = in_current_schema(shared, put)

@@ -22,22 +22,6 @@ class Team(NamedTuple):
     slug: str
 
 
-class Integration(NamedTuple):
-    """A project's connection to a provider, without its secrets."""
-
-    id: UUID
-    enabled: bool
-
-
-class Project(NamedTuple):
-    """A project as it is shown."""
-
-    id: UUID
-    team_id: UUID
-    name: str
-    slug: str
-
-
 class Membership(NamedTuple):
     """A team with the role that a user has in it."""
 
@@ -188,27 +172,10 @@ async def find_team(db: Speaks, team: str) -> Team | None:
     return Team(*row) if row is not None else None
 
 
-async def find_project(db: Speaks, project: str) -> Project | None:
-    """A project by id or ``team/project``."""
-    row = await db.row("accounts/find_project", {"project": project})
-    return Project(*row) if row is not None else None
-
-
-async def projects(db: Speaks, team_id: UUID) -> list[Project]:
-    """The projects of a team, by name."""
-    return [Project._make(row) for row in await db.rows("accounts/projects", {"team_id": team_id})]
-
-
 async def create_team(db: Speaks, name: str, slug: str) -> Team | None:
     """A new team, or None: the slug is taken."""
     row = await db.row("accounts/create_team", {"name": name, "slug": slug})
     return Team(*row) if row is not None else None
-
-
-async def create_project(db: Speaks, team_id: UUID, name: str, slug: str) -> Project | None:
-    """A new project, or None: the slug is taken."""
-    row = await db.row("accounts/create_project", {"team_id": team_id, "name": name, "slug": slug})
-    return Project(*row) if row is not None else None
 
 
 async def put_user(session: Session, email: str, name: str) -> tuple[UUID, bool]:
@@ -275,15 +242,6 @@ async def highest_member(db: Speaks, team_id: UUID) -> UUID | None:
     """The team's first owner, else its first admin."""
     row = await db.row("accounts/highest_member", {"team_id": team_id})
     return row[0] if row is not None else None
-
-
-async def put_integration(
-    db: Speaks, project_id: UUID, provider: str, config: object, *, enable: bool = False
-) -> Integration:
-    """Store a project's integration, beside the keys that may be there."""
-    params = {"project_id": project_id, "provider": provider, "config": _json(config), "enable": enable}
-    ((identity, enabled),) = await db.rows("accounts/put_integration", params)
-    return Integration(UUID(str(identity)), bool(enabled))
 
 
 async def answers(db: Speaks) -> None:

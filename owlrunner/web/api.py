@@ -12,8 +12,10 @@ from owlrunner.actor import ApiKeyActor, Role, TeamActor, UserActor
 from owlrunner.audit_log import AuditLog
 from owlrunner.config import Config
 from owlrunner.errors import InvalidRequest, PermissionDenied
+from owlrunner.integrations import Integrations
 from owlrunner.job_run import RunStatus
 from owlrunner.jobs import Jobs
+from owlrunner.projects import Projects
 from owlrunner.storage.audit import AuditFilters
 from owlrunner.storage.job_runs import Filters
 from owlrunner.trigger_request import TriggerRequest
@@ -56,6 +58,8 @@ class Api:
     accounts: Accounts
     members: Members
     audit: AuditLog
+    projects: Projects
+    integrations: Integrations
     mails: LoginMails
     config: Config
     readiness: Readiness

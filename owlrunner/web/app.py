@@ -17,8 +17,10 @@ from owlrunner.accounts import Accounts, Members
 from owlrunner.audit_log import AuditLog
 from owlrunner.config import Config
 from owlrunner.errors import PermissionDenied, Unauthenticated
+from owlrunner.integrations import Integrations
 from owlrunner.job_type import Scope
 from owlrunner.jobs import Jobs
+from owlrunner.projects import Projects
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Bell
 from owlrunner.web.api import Api
@@ -110,6 +112,8 @@ def build_app(
         accounts=accounts,
         members=Members(accounts.db),
         audit=AuditLog(accounts.db),
+        projects=Projects(accounts.db),
+        integrations=Integrations(accounts.db, jobs.catalog.providers),
         mails=mails,
         config=config,
         readiness=Readiness(probe or jobs.db, missing),

@@ -31,7 +31,7 @@ from owlrunner.web.exchange import (
     send_stream,
 )
 from owlrunner.web.inputs import query_texts, typed, unquoted
-from owlrunner.web.routes import Auth, Route
+from owlrunner.web.route import Auth, Route
 from owlrunner.web.shares import party_of
 
 

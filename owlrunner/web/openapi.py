@@ -9,7 +9,7 @@ from msgspec import Struct
 from owlrunner.job_type import AnyJobType
 from owlrunner.version import VERSION
 from owlrunner.web.exchange import encode
-from owlrunner.web.routes import Auth, Route, all_answers
+from owlrunner.web.route import Auth, Route, all_answers
 from owlrunner.web.streams import CONTENT_TYPE
 from owlrunner.web.wire import JobTypeBody, JobTypeList
 

@@ -16,6 +16,36 @@ LONGEST_RUN = 6 * 3600.0
 """Seconds after which a run is ended: some 57,000 users at RevenueCat's 480 requests a minute and 3 requests a user."""
 
 
+REVENUECAT = owlrunner.Provider(
+    "revenuecat",
+    "RevenueCat",
+    description="Copies subscription status, revenue and entitlements into the properties of users.",
+    fields=(
+        owlrunner.ConfigField(
+            "api_key",
+            "Secret API Key",
+            required=True,
+            secret=True,
+            placeholder="sk_...",
+            description="A secret API key (v2) of RevenueCat that may read customer information and project configuration.",
+        ),
+        owlrunner.ConfigField(
+            "project_id",
+            "RevenueCat Project",
+            placeholder="proj1ab2c3d4",
+            description="RevenueCat's own id of the project to read; needed where the key sees several.",
+        ),
+        owlrunner.ConfigField(
+            "webhook_secret",
+            "Webhook Secret",
+            secret=True,
+            description="What RevenueCat sends along with its webhooks.",
+        ),
+    ),
+)
+"""What a project's integration with RevenueCat may hold."""
+
+
 def revenuecat_sync_job(settings: SyncSettings) -> owlrunner.AnyJobType:
     """The job type, holding the settings of the server that runs it."""
 
@@ -40,9 +70,9 @@ def owlrunner_job_types(settings: owlrunner.Settings) -> list[owlrunner.AnyJobTy
 
 
 @owlrunner.hookimpl
-def owlrunner_providers() -> list[str]:
+def owlrunner_providers() -> list[owlrunner.Provider]:
     """The integrations that hold the API keys."""
-    return ["revenuecat"]
+    return [REVENUECAT]
 
 
 @owlrunner.hookimpl

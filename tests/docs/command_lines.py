@@ -16,7 +16,8 @@ import pytest
 from owlrunner.cli.entry import TRACEBACK, cli
 from owlrunner.config import load_config
 from owlrunner.web.dispatch import Router
-from owlrunner.web.routes import ROUTES, Auth, Route
+from owlrunner.web.route import Auth, Route
+from owlrunner.web.routes import ROUTES
 from tests.docs.pages import ROOT
 
 ENDPOINT = "$OWLRUNNER_ENDPOINT"

@@ -19,7 +19,8 @@ from owlrunner.config import Config, load_config
 from owlrunner.errors import OwlRunnerError
 from owlrunner.job_run import TRANSITIONS, RunStatus
 from owlrunner.web.errors import STATUS
-from owlrunner.web.routes import ROUTES, Auth, Route, all_answers
+from owlrunner.web.route import Auth, Route, all_answers
+from owlrunner.web.routes import ROUTES
 from owlrunner_email import EmailSettings
 from owlrunner_email.layout import LONGEST_VALUE
 from owlrunner_maintenance import MaintenanceSettings, PruningParams, RetentionParams

@@ -7,7 +7,8 @@ import pytest
 import trio
 
 from owlrunner.actor import OperatorActor, Role, UserActor
-from owlrunner.storage import accounts
+from owlrunner.storage import accounts, integrations
+from owlrunner.storage import projects as projects_of
 from owlrunner.storage.accounts import Membership, NewKey, Team
 from owlrunner.storage.postgres import Database, Session
 from owlrunner.storage.sign_ins import Place
@@ -210,10 +211,12 @@ async def test_teams_and_projects_are_found(db: Database) -> None:
         for one in ("gone", str(gone), "nobody"):
             assert await accounts.find_team(session, one) is None
         for one in ("acme/a", str(projects["a"])):
-            assert await accounts.find_project(session, one) == (projects["a"], team, "a", "a")
+            found = await projects_of.find(session, one)
+            assert found is not None
+            assert found[:4] == (projects["a"], team, "a", "a")
         for one in ("acme/old", str(projects["old"]), "gone/x", str(projects["x"]), "a"):
-            assert await accounts.find_project(session, one) is None
-        assert [project.name for project in await accounts.projects(session, team)] == ["a", "b"]
+            assert await projects_of.find(session, one) is None
+        assert [project.name for project in await projects_of.by_name(session, team)] == ["a", "b"]
 
 
 async def test_who_stands_for_a_team(db: Database) -> None:
@@ -250,12 +253,12 @@ async def test_what_is_there_already_is_changed(db: Database) -> None:
         assert user is not None
         assert (user.name, [one.role for one in user.memberships]) == ("Ann", [Role.ADMIN])
         assert await accounts.create_team(session, "Acme", "acme") is None
-        project = await accounts.create_project(session, team, "Site", "site")
+        project = await projects_of.create(session, team, "Site", "site", OperatorActor())
         assert project is not None
-        assert await accounts.create_project(session, team, "Site", "site") is None
-        first = await accounts.put_integration(session, project.id, "x", {"a": 1})
+        assert await projects_of.create(session, team, "Site", "site", OperatorActor()) is None
+        first = await integrations.put(session, project.id, "x", {"a": 1})
         await session.connection.execute(b"update project_integrations set enabled = false, deleted_at = owl_now()")
-        assert await accounts.put_integration(session, project.id, "x", {"b": 2}) == first
+        assert await integrations.put(session, project.id, "x", {"b": 2}) == first
         assert first.enabled
         (row,) = await look(session, "select config, enabled, deleted_at from project_integrations")
         assert row == {"config": {"b": 2}, "enabled": True, "deleted_at": None}

@@ -9,7 +9,8 @@ from urllib.parse import quote_from_bytes
 import trio
 
 from owlrunner.web.app import Application
-from owlrunner.web.routes import ROUTES, Route
+from owlrunner.web.route import Route
+from owlrunner.web.routes import ROUTES
 
 TEXTS: Sequence[str] = (
     "",

@@ -33,7 +33,10 @@ async def known(world: World, app: Application) -> dict[str, list[str]]:
         "userId": users,
         "keyId": keys,
         "keys_to": users,
+        "projectId": [str(world.project.id), str(world.other_project.id)],
         "project_id": [str(world.project.id)],
+        "provider": ["acme"],
+        "slug": ["site", "docs"],
         "project": [str(world.project.id)],
         "job_type": ["crowd", "acme_sync", "steady"],
         "email": ["owner@acme.test", "new@acme.test"],
@@ -52,6 +55,7 @@ async def fuzz(world: World, seconds: float, seed: int, most: int | None = None)
             # So much is created and used up by then.
             await world.sql("delete from email_verification_codes")
             await world.sql("delete from security_events")
+            await world.sql("update projects set deleted_at = null")
         number += 1
         assert 200 <= status < 500, f"seed {seed}, request {number}: {status} {body[:500]!r} to {asked}"
     return number

@@ -10,7 +10,8 @@ import pytest
 
 from owlrunner.job_type import Scope
 from owlrunner.web.openapi import openapi_document
-from owlrunner.web.routes import ROUTES, Auth
+from owlrunner.web.route import Auth
+from owlrunner.web.routes import ROUTES
 from tests.web.web_world import CATALOG, World
 
 DOCUMENT = openapi_document(ROUTES, CATALOG.of_scope(Scope.PROJECT), "token")

@@ -44,7 +44,19 @@ async def db_pruning(ctx: owlrunner.JobContext) -> None:
     """Belong to the owner."""
 
 
-CATALOG = Catalog(job_types={one.name: one for one in (acme_sync, steady, crowd, db_pruning)})
+ACME = owlrunner.Provider(
+    "acme",
+    "Acme",
+    description="Everything about owls.",
+    fields=(
+        owlrunner.ConfigField("api_key", "Secret API Key", required=True, secret=True, placeholder="sk_..."),
+        owlrunner.ConfigField("region", "Region", description="Where the data is."),
+    ),
+)
+
+CATALOG = Catalog(
+    job_types={one.name: one for one in (acme_sync, steady, crowd, db_pruning)}, providers={ACME.name: ACME}
+)
 
 
 @attrs.define

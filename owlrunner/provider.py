@@ -1,0 +1,90 @@
+"""What a plugin says of a service that projects can be connected to: the keys of its configuration, and the job that syncs it."""
+
+import re
+from collections.abc import Mapping
+
+import attrs
+
+from owlrunner.decoding import holds_unstorable_text
+from owlrunner.errors import InvalidRequest
+
+_NAME = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
+LONGEST_NAME = 50
+LONGEST_VALUE = 4096
+"""Characters of one value of a configuration: a private key has some 1,700."""
+SHOWN = 4
+"""How many characters of a secret are shown, to tell one from another."""
+
+
+def _not_empty(_: object, attribute: "attrs.Attribute[str]", value: str) -> None:
+    if not value.strip():
+        raise ValueError(f"{attribute.name}: expected a text that is not empty")
+
+
+def _is_name(_: object, attribute: "attrs.Attribute[str]", value: str) -> None:
+    if len(value) > LONGEST_NAME or not _NAME.fullmatch(value):
+        raise ValueError(
+            f"{attribute.name}: expected up to {LONGEST_NAME} lower-case letters and digits, parted by - or _, got {value[:60]!r}"
+        )
+
+
+@attrs.frozen
+class ConfigField:
+    """One key of an integration's configuration; its value is a text.
+
+    A ``secret`` is shown nowhere but for its first four characters. Raises ValueError for an empty key or label.
+    """
+
+    key: str = attrs.field(validator=_not_empty)
+    label: str = attrs.field(validator=_not_empty)
+    required: bool = attrs.field(default=False, kw_only=True)
+    secret: bool = attrs.field(default=False, kw_only=True)
+    placeholder: str = attrs.field(default="", kw_only=True)
+    description: str = attrs.field(default="", kw_only=True)
+
+
+@attrs.frozen
+class Provider:
+    """A service that projects can be connected to, under this name, such as ``revenuecat``.
+
+    Raises ValueError for a name that cannot be part of a path, and for two fields with the same key.
+    """
+
+    name: str = attrs.field(validator=_is_name)
+    label: str = attrs.field(validator=_not_empty)
+    description: str = attrs.field(default="", kw_only=True)
+    fields: tuple[ConfigField, ...] = attrs.field(default=(), kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        keys = [field.key for field in self.fields]
+        if len(set(keys)) < len(keys):
+            raise ValueError(f"fields: each key must be there once, got {', '.join(keys)}")
+
+    def check(self, config: Mapping[str, object]) -> None:
+        """Raise InvalidRequest, which names the key and never a value, for a configuration that cannot be used."""
+        for field in self.fields:
+            if field.required and config.get(field.key) in (None, ""):
+                raise InvalidRequest(f'Missing required config field: "{field.key}" ({field.label})')
+        keys = [field.key for field in self.fields]
+        for key, value in config.items():
+            if key not in keys:
+                raise InvalidRequest(
+                    f'Unknown config field: "{key[:60]}". Valid fields for {self.label}: {", ".join(keys)}'
+                )
+            if not isinstance(value, str):
+                raise InvalidRequest(f'Config field "{key}" must be a string')
+            if len(value) > LONGEST_VALUE or holds_unstorable_text(value):
+                raise InvalidRequest(
+                    f'Config field "{key}" must have at most {LONGEST_VALUE} characters, without NUL or lone surrogates'
+                )
+
+    def shown(self, config: Mapping[str, object]) -> dict[str, str]:
+        """Return the configuration as people may see it. A key that is not known may be a secret."""
+        public = {field.key for field in self.fields if not field.secret}
+        return {key: str(value) if key in public else hidden(value) for key, value in config.items()}
+
+
+def hidden(value: object) -> str:
+    """A secret, as it is shown."""
+    text = "" if value is None else str(value)
+    return f"{text[:SHOWN]}****" if len(text) > SHOWN else "****"

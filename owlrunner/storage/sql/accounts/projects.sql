@@ -1,2 +1,0 @@
--- The projects of a team, by name.
-select id, team_id, name, slug from projects where team_id = %(team_id)s and deleted_at is null order by name, id;

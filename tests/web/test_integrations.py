@@ -1,0 +1,173 @@
+"""Integrations over HTTP: a team connects its projects to providers, and no secret comes back."""
+
+import logging
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+import trio
+
+from owlrunner.accounts import Administration
+from tests.web.web_world import World
+
+SECRET = "sk_never_told_again"
+
+
+def path(world: World, *more: str) -> str:
+    """The path of the project's integrations, or of one of them."""
+    return "/".join((f"/v1/projects/{world.project.id}/integrations", *more))
+
+
+async def connect(client: httpx.AsyncClient, world: World, config: object = None, who: str = "admin") -> httpx.Response:
+    """Connect the project to Acme."""
+    body = {"provider": "acme", "config": config if config is not None else {"api_key": SECRET}}
+    return await client.post(path(world), json=body, headers=world.auth(who))
+
+
+async def test_providers_are_described(world: World, client: httpx.AsyncClient) -> None:
+    """The providers of the plugins are listed with the keys of their configuration."""
+    answer = await client.get(path(world, "providers"), headers=world.auth("member"))
+    (provider,) = answer.json()["providers"]
+    assert {key: value for key, value in provider.items() if key != "configFields"} == {
+        "id": "acme",
+        "name": "Acme",
+        "description": "Everything about owls.",
+    }
+    assert provider["configFields"][0] == {
+        "key": "api_key",
+        "label": "Secret API Key",
+        "required": True,
+        "sensitive": True,
+        "placeholder": "sk_...",
+        "description": "",
+    }
+
+
+async def test_a_secret_is_shown_by_its_beginning(
+    world: World, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A secret is shown by four characters in every answer, in full in none, and stands in no log and no record."""
+    caplog.set_level(logging.DEBUG)
+    made = await connect(client, world, {"api_key": SECRET, "region": "eu"})
+    assert made.status_code == 201
+    assert made.json()["config"] == {"api_key": "sk_n****", "region": "eu"}
+    changed = await client.patch(path(world, "acme"), json={"config": {"region": "us"}}, headers=world.auth("key"))
+    assert changed.json()["config"] == {"api_key": "sk_n****", "region": "us"}
+    (listed,) = (await client.get(path(world), headers=world.auth("member"))).json()["integrations"]
+    assert listed == changed.json()
+    short = await client.patch(path(world, "acme"), json={"config": {"api_key": "sk_n"}}, headers=world.auth("key"))
+    assert short.json()["config"]["api_key"] == "****"
+    assert SECRET not in caplog.text
+    assert await world.sql("select count(*) from audit_logs where audit_logs::text like %(s)s", s=f"%{SECRET}%") == [
+        (0,)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "error"),
+    [
+        ({}, 400, "provider is required"),
+        ({"provider": "acme"}, 400, "config is required"),
+        ({"provider": "nobody", "config": {}}, 400, 'Unsupported integration provider: "nobody". Supported: acme'),
+        (
+            {"provider": "acme", "config": {"api_key": ""}},
+            400,
+            'Missing required config field: "api_key" (Secret API Key)',
+        ),
+        (
+            {"provider": "acme", "config": {"api_key": SECRET, "apikey": SECRET}},
+            400,
+            'Unknown config field: "apikey". Valid fields for Acme: api_key, region',
+        ),
+        ({"provider": "acme", "config": {"api_key": 1}}, 400, 'Config field "api_key" must be a string'),
+        (
+            {"provider": "acme", "config": {"api_key": f"{SECRET}\0"}},
+            400,
+            'Config field "api_key" must have at most 4096 characters, without NUL or lone surrogates',
+        ),
+        (
+            {"provider": "acme", "config": {"api_key": SECRET * 1000}},
+            400,
+            'Config field "api_key" must have at most 4096 characters, without NUL or lone surrogates',
+        ),
+    ],
+)
+async def test_a_config_that_cannot_be_used_is_refused(
+    world: World, client: httpx.AsyncClient, body: dict[str, Any], status: int, error: str
+) -> None:
+    """What is wrong with a configuration is told by its key, never by a value, and nothing is stored."""
+    answer = await client.post(path(world), json=body, headers=world.auth("admin"))
+    assert (answer.status_code, answer.json()) == (status, {"error": error})
+    assert await world.sql("select count(*) from project_integrations") == [(0,)]
+
+
+async def test_a_second_connection_is_refused(world: World, client: httpx.AsyncClient) -> None:
+    """Of several that connect a project to a provider at once one does, the others are told that it is."""
+    statuses: list[int] = []
+
+    async def one() -> None:
+        statuses.append((await connect(client, world)).status_code)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(one)
+    assert sorted(statuses) == [201, 409, 409, 409]
+    assert (await connect(client, world)).json() == {"error": 'Integration for "acme" already exists'}
+
+
+async def test_an_integration_is_changed_in_part(world: World, client: httpx.AsyncClient) -> None:
+    """Keys that are not named stay, and so does whether it is enabled; what changed is noted by the names of its keys."""
+    await connect(client, world, {"api_key": "sk_old", "region": "eu"})
+    for body in ({"enabled": False}, {"config": {"api_key": "sk_new", "region": "eu"}}):
+        answer = await client.patch(path(world, "acme"), json=body, headers=world.auth("admin"))
+        assert answer.json()["enabled"] is False
+    assert await world.sql("select config, enabled from project_integrations") == [
+        ({"api_key": "sk_new", "region": "eu"}, False)
+    ]
+    noted = await world.sql(
+        "select metadata - 'project_id' from audit_logs where resource_type = 'integration' and action = 'update'"
+        ' order by "timestamp"'
+    )
+    assert noted == [
+        ({"provider": "acme", "config": [], "enabled": False},),
+        ({"provider": "acme", "config": ["api_key"], "enabled": None},),
+    ]
+    emptied = await client.patch(path(world, "acme"), json={"config": {"api_key": ""}}, headers=world.auth("admin"))
+    assert emptied.json() == {"error": 'Missing required config field: "api_key" (Secret API Key)'}
+
+
+async def test_what_was_deleted_begins_anew(world: World, client: httpx.AsyncClient) -> None:
+    """A deleted integration is gone; connecting again brings it back under its id, enabled, with nothing of the old config."""
+    first = (await connect(client, world, {"api_key": "sk_old", "region": "eu"})).json()
+    await client.patch(path(world, "acme"), json={"enabled": False}, headers=world.auth("admin"))
+    assert (await client.delete(path(world, "acme"), headers=world.auth("key"))).json() == {"deleted": True}
+    for method in ("PATCH", "DELETE"):
+        gone = await client.request(method, path(world, "acme"), json={}, headers=world.auth("admin"))
+        assert (gone.status_code, gone.json()) == (404, {"error": "Integration not found"})
+    assert (await client.get(path(world), headers=world.auth("admin"))).json() == {"integrations": []}
+    again = (await connect(client, world)).json()
+    assert (again["id"], again["enabled"], again["config"]) == (first["id"], True, {"api_key": "sk_n****"})
+
+
+async def test_a_provider_that_no_plugin_offers_can_be_seen_and_removed(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    """An integration whose plugin is gone is listed with every value hidden, and can be deleted, not changed."""
+    await Administration(world.db).set_integration("acme/site", "old one", {"token": SECRET, "port": 8080})
+    (listed,) = (await client.get(path(world), headers=world.auth("admin"))).json()["integrations"]
+    assert listed["config"] == {"token": "sk_n****", "port": "****"}
+    refused = await client.patch(path(world, "old%20one"), json={"enabled": False}, headers=world.auth("admin"))
+    assert refused.json() == {"error": 'Unsupported provider: "old one". Supported: acme'}
+    assert (await client.delete(path(world, "old%20one"), headers=world.auth("admin"))).status_code == 200
+
+
+async def test_integrations_of_what_is_no_project(world: World, client: httpx.AsyncClient) -> None:
+    """A project of others, one that is not there and what is no id are told apart from each other by nothing but the id's form."""
+    for project, status, error in (
+        (world.other_project.id, 404, "Project not found"),
+        (uuid4(), 404, "Project not found"),
+        ("x", 400, "project id: expected a uuid, got 'x'"),
+    ):
+        answer = await client.get(f"/v1/projects/{project}/integrations", headers=world.auth("key"))
+        assert (answer.status_code, answer.json()) == (status, {"error": error})
