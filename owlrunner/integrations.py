@@ -8,25 +8,27 @@ import attrs
 
 from owlrunner.actor import Role, TeamActor
 from owlrunner.errors import AlreadyExists, InvalidRequest, NotFound
+from owlrunner.jobs import Jobs
 from owlrunner.projects import Projects
 from owlrunner.provider import Provider, hidden
 from owlrunner.storage import integrations
 from owlrunner.storage.integrations import Integration
 from owlrunner.storage.postgres import Database
+from owlrunner.trigger_request import TriggerRequest
 
 READ, WRITE = "integrations:read", "integrations:write"
 
 
 @attrs.frozen
 class Integrations:
-    """The integrations of one database, with the providers that this server's plugins use.
+    """The integrations of one database, with the providers that the plugins use, and with the door to runs.
 
     Every method raises DatabaseUnavailable when PostgreSQL is away, PermissionDenied, and NotFound for a project of no team of
     the actor's. An integration whose provider is not offered here can be deleted and shown, every value hidden.
     """
 
     db: Database
-    providers: Mapping[str, Provider]
+    jobs: Jobs
 
     async def of(self, actor: TeamActor, project_id: UUID) -> list[Integration]:
         """Return the integrations of a project, by provider."""
@@ -78,12 +80,41 @@ class Integrations:
         if not await integrations.delete(self.db, project_id, provider, actor):
             raise _not_found()
 
+    async def sync(self, actor: TeamActor, project_id: UUID, provider: str) -> tuple[UUID | None, int]:
+        """Start the provider's sync; return the id of the run, or None where there is nobody to sync, and how many it goes over.
+
+        Raises NotFound where the project is not connected or the integration is disabled, and RunAlreadyActive where a sync is
+        pending or running: the guard is that of every run.
+        """
+        project = await self._projects.view(actor, project_id, WRITE, Role.ADMIN)
+        offered = self.providers.get(provider)
+        there = await integrations.of_project(self.db, project_id)
+        if (
+            offered is None
+            or not offered.sync_job
+            or not any(one.provider == provider and one.enabled for one in there)
+        ):
+            raise NotFound(
+                f"{offered.label if offered is not None else provider[:60]} integration not found or disabled"
+            )
+        total = await integrations.counted(self.db, offered.sync_count, project_id)
+        if total == 0:
+            return None, 0
+        wanted = TriggerRequest(offered.sync_job, project_id=str(project_id))
+        run = await self.jobs.trigger(actor, project.team_id, wanted, permission=WRITE)
+        return run.id, total
+
     def shown(self, integration: Integration) -> dict[str, str]:
         """Return an integration's configuration as people may see it."""
         known = self.providers.get(integration.provider)
         if known is None:
             return {key: hidden(value) for key, value in integration.config.items()}
         return known.shown(integration.config)
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """What projects can be connected to, by name."""
+        return self.jobs.catalog.providers
 
     @property
     def _projects(self) -> Projects:

@@ -66,13 +66,15 @@ class Jobs:
     catalog: Catalog
     _offers: LivingOffers = attrs.field(factory=LivingOffers, init=False, repr=False, eq=False)
 
-    async def trigger(self, actor: Actor, team_id: UUID | None, wanted: TriggerRequest) -> JobRun:
-        """Create a pending run for a project of the team and return it.
+    async def trigger(
+        self, actor: Actor, team_id: UUID | None, wanted: TriggerRequest, *, permission: str = WRITE
+    ) -> JobRun:
+        """Create a pending run for a project of the team and return it. ``permission`` is what an API key needs.
 
         Raises PermissionDenied, UnknownJobType, NotTriggerable, InvalidRequest, InvalidParams, NotFound (the project), and
         RunAlreadyActive with the id of the run that holds the slot.
         """
-        _require_writer(actor, team_id)
+        _require_writer(actor, team_id, permission)
         new = await decoded(partial(self._new_run, actor, team_id, wanted), size_of(wanted.params))
         answer = await new_runs.insert_pending(self.db, new, actor)
         if answer is None:
@@ -265,10 +267,10 @@ def _for_team(one: StoredNotification, seen: SeenRun) -> StoredNotification:
     return one._replace(recipient=one.recipient if one.recipient == seen.triggered_by else "", last_error=None)
 
 
-def _require_writer(actor: Actor, team_id: UUID | None) -> None:
+def _require_writer(actor: Actor, team_id: UUID | None, permission: str = WRITE) -> None:
     """Raise PermissionDenied unless the actor may trigger for the team."""
     if not isinstance(actor, OperatorActor):
-        require_permissions(actor, [WRITE])
+        require_permissions(actor, [permission])
         require_team(actor, team_id, Role.ADMIN)
 
 

@@ -47,15 +47,22 @@ class ConfigField:
 class Provider:
     """A service that projects can be connected to, under this name, such as ``revenuecat``.
 
-    Raises ValueError for a name that cannot be part of a path, and for two fields with the same key.
+    Raises ValueError for a name that cannot be part of a path, for two fields with the same key, and for a ``sync_job`` without
+    ``sync_count``.
     """
 
     name: str = attrs.field(validator=_is_name)
     label: str = attrs.field(validator=_not_empty)
     description: str = attrs.field(default="", kw_only=True)
     fields: tuple[ConfigField, ...] = attrs.field(default=(), kw_only=True)
+    sync_job: str = attrs.field(default="", kw_only=True)
+    """The name of the plugin's job type, of scope project, that copies what the service knows; empty where none does."""
+    sync_count: str = attrs.field(default="", kw_only=True)
+    """An SQL query for one number: how many a sync goes over in the project ``%(project_id)s``. Where it is 0, none is started."""
 
     def __attrs_post_init__(self) -> None:
+        if bool(self.sync_job) != bool(self.sync_count):
+            raise ValueError("sync_job and sync_count: expected both, or none of them")
         keys = [field.key for field in self.fields]
         if len(set(keys)) < len(keys):
             raise ValueError(f"fields: each key must be there once, got {', '.join(keys)}")

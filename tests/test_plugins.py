@@ -13,6 +13,7 @@ import owlrunner
 from owlrunner.errors import PluginError
 from owlrunner.job_type import AnyJobType
 from owlrunner.plugins import build_catalog, load_catalog
+from owlrunner.provider import Provider
 
 
 @owlrunner.job_type(scope="project")
@@ -119,6 +120,11 @@ def loading(settings: owlrunner.Settings) -> list[AnyJobType]:
         (plugin(owlrunner_job_types=panicking), {}, "a list of JobType objects: Panic: (its message cannot be shown)"),
         (plugin(owlrunner_job_types=lambda: greet), {}, "must return a list of JobType objects: TypeError"),
         (plugin(owlrunner_notifiers=lambda: [Loud()]), {}, "must return a dict of notifiers by name: TypeError"),
+        (
+            plugin(owlrunner_providers=lambda: [Provider("acme", "Acme", sync_job="sync", sync_count="select 1")]),
+            {},
+            "provider 'acme': sync_job: the plugin has no job type 'sync' of scope project",
+        ),
         (plugin(owlrunner_providers=lambda: [3]), {}, "owlrunner_providers must return Provider objects, got (3,)"),
         (plugin(), {}, "implements no hook"),
         (plugin(owlrunner_job_types=lambda: ["greet"]), {}, "must return JobType objects, got 'greet'"),

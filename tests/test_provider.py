@@ -29,6 +29,12 @@ def test_nothing_is_unnamed() -> None:
         Provider("acme", "Acme", fields=(ConfigField("a", "A"), ConfigField("a", "Also A")))
 
 
+def test_a_sync_is_counted() -> None:
+    """A provider with a sync says how many it goes over, and one without says nothing."""
+    with pytest.raises(ValueError, match="sync_job and sync_count: expected both"):
+        Provider("acme", "Acme", sync_job="acme_sync")
+
+
 @pytest.mark.parametrize(
     ("value", "shown"), [("", "****"), (None, "****"), ("abcd", "****"), ("abcde", "abcd****"), (12345, "1234****")]
 )

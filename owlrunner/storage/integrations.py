@@ -10,7 +10,7 @@ import msgspec
 
 from owlrunner.actor import Actor
 from owlrunner.storage.job_runs import Speaks, audit
-from owlrunner.storage.postgres import Session
+from owlrunner.storage.postgres import Database, Session
 
 
 @attrs.frozen
@@ -79,6 +79,14 @@ async def put(
     params = {"project_id": project_id, "provider": provider, "config": _json(config), "enable": enable}
     ((identity, enabled),) = await db.rows("integrations/put", params)
     return Connected(UUID(str(identity)), bool(enabled))
+
+
+async def counted(db: Database, statement: str, project_id: UUID) -> int:
+    """The number that a plugin's own query answers with for a project. Raises DatabaseUnavailable and StatementFailed."""
+    async with db.session() as session, session.transaction():
+        cursor = await session.connection.execute(statement.encode(), {"project_id": project_id})
+        row = await cursor.fetchone()
+    return int(row[0]) if row is not None and row[0] is not None else 0
 
 
 def _integration(row: tuple[Any, ...]) -> Integration:

@@ -113,7 +113,7 @@ def build_app(
         members=Members(accounts.db),
         audit=AuditLog(accounts.db),
         projects=Projects(accounts.db),
-        integrations=Integrations(accounts.db, jobs.catalog.providers),
+        integrations=Integrations(accounts.db, jobs),
         mails=mails,
         config=config,
         readiness=Readiness(probe or jobs.db, missing),

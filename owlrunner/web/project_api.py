@@ -14,11 +14,13 @@ from owlrunner.web.project_wire import (
     Deleted,
     IntegrationBody,
     IntegrationList,
+    NothingToSync,
     ProjectBody,
     ProjectDetail,
     ProjectList,
     ProviderBody,
     ProviderList,
+    SyncStarted,
 )
 from owlrunner.web.rendering import instant
 
@@ -91,6 +93,14 @@ async def delete_integration(api: Api, request: Request) -> Answer:
     """Disconnect a project from a provider."""
     await api.integrations.delete(request.caller.actor, _project_id(request), request.path["provider"])
     return _answer(Deleted(deleted=True))
+
+
+async def sync_integration(api: Api, request: Request) -> Answer:
+    """Start the sync of an integration."""
+    run_id, total = await api.integrations.sync(request.caller.actor, _project_id(request), request.path["provider"])
+    if run_id is None:
+        return _answer(NothingToSync(synced=0, total=0))
+    return _answer(SyncStarted(syncing=True, total=total, job_run_id=run_id))
 
 
 def project_body(project: Project) -> ProjectBody:

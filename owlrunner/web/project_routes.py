@@ -99,4 +99,16 @@ PROJECT_ROUTES: tuple[Route, ...] = (
         permissions=(INTEGRATIONS_WRITE,),
         answers={200: (shapes.Deleted,), 404: (wire.Error,)},
     ),
+    Route(
+        method="POST",
+        path=_INTEGRATION + "/sync",
+        summary="Sync what a project is connected to",
+        handler=api.sync_integration,
+        permissions=(INTEGRATIONS_WRITE,),
+        answers={
+            200: (shapes.SyncStarted, shapes.NothingToSync),
+            404: (wire.Error,),
+            409: (wire.ConflictError,),
+        },
+    ),
 )

@@ -83,3 +83,18 @@ class Deleted(Struct):
     """It is not there any more."""
 
     deleted: bool
+
+
+class SyncStarted(Struct):
+    """A sync is pending; ``total`` is how many it goes over."""
+
+    syncing: bool
+    total: int
+    job_run_id: UUID
+
+
+class NothingToSync(Struct):
+    """No run was started, because there is nobody to sync."""
+
+    synced: int
+    total: int

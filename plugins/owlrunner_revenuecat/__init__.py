@@ -42,6 +42,8 @@ REVENUECAT = owlrunner.Provider(
             description="What RevenueCat sends along with its webhooks.",
         ),
     ),
+    sync_job="revenuecat_sync",
+    sync_count=files(__name__).joinpath("sql", "count_users.sql").read_text("utf-8"),
 )
 """What a project's integration with RevenueCat may hold."""
 

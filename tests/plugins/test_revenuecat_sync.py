@@ -16,9 +16,10 @@ from owlrunner import Connection, JobContext, Progress
 from owlrunner.demo.customers import PROJECT_ID, app_user_ids, attributes, customers
 from owlrunner.demo.revenuecat import Fault, StandIn, serve
 from owlrunner.errors import DatabaseUnavailable
+from owlrunner.storage.integrations import counted
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.session_settings import OF_HANDLERS
-from owlrunner_revenuecat import revenuecat_sync_job, saving
+from owlrunner_revenuecat import REVENUECAT, revenuecat_sync_job, saving
 from owlrunner_revenuecat.answers import KeyRefused, RevenueCatError
 from owlrunner_revenuecat.rate_limit import Pace
 from owlrunner_revenuecat.saving import NotSaved
@@ -108,6 +109,13 @@ async def world(db: Database, nursery: trio.Nursery) -> World:
     integration = "insert into project_integrations (project_id, provider, config) values (%s, 'revenuecat', %s::jsonb)"
     await world.execute(integration, world.project_id, '{"api_key": "sk_of_this_project"}')
     return world
+
+
+async def test_a_sync_goes_over_as_many_as_are_told_before(world: World) -> None:
+    """The number that whoever starts a sync is told is the total of its result."""
+    await world.add_users(*app_user_ids(24, unknown=2, anonymous=3, made_up=2))
+    told = await counted(world.db, REVENUECAT.sync_count, world.project_id)
+    assert (told, (await world.sync())["total"]) == (26, 26)
 
 
 async def test_every_user_is_synced_and_counted(world: World) -> None:

@@ -1,15 +1,16 @@
 """Integrations over HTTP: a team connects its projects to providers, and no secret comes back."""
 
 import logging
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
+import attrs
 import httpx
 import pytest
 import trio
 
 from owlrunner.accounts import Administration
-from tests.web.web_world import World
+from tests.web.web_world import ACME, CATALOG, World
 
 SECRET = "sk_never_told_again"
 
@@ -171,3 +172,44 @@ async def test_integrations_of_what_is_no_project(world: World, client: httpx.As
     ):
         answer = await client.get(f"/v1/projects/{project}/integrations", headers=world.auth("key"))
         assert (answer.status_code, answer.json()) == (status, {"error": error})
+
+
+async def test_a_sync_is_started_under_the_guard(world: World, client: httpx.AsyncClient) -> None:
+    """A sync is a run like any other, started with integrations:write; a second one is told the first one's id."""
+    await connect(client, world)
+    admin = Administration(world.db)
+    raw, _ = await admin.create_key("acme", "sync", permissions=["integrations:write"])
+    headers = {"authorization": f"Bearer {raw}"}
+    ((users,),) = await world.sql("select count(*) from users")
+    started = await client.post(path(world, "acme", "sync"), headers=headers)
+    run_id = started.json()["job_run_id"]
+    assert (started.status_code, started.json()) == (200, {"syncing": True, "total": users, "job_run_id": run_id})
+    assert await world.sql("select job_type, project_id, status::text from job_runs where id = %(i)s", i=run_id) == [
+        ("steady", world.project.id, "pending")
+    ]
+    second = await client.post(path(world, "acme", "sync"), headers=world.auth("admin"))
+    assert (second.status_code, second.json()["existing_run_id"]) == (409, run_id)
+
+
+async def test_nobody_to_sync_starts_nothing(
+    world: World, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a project has nobody to sync, that is the answer, and no run is made."""
+    await connect(client, world)
+    nobody = attrs.evolve(ACME, sync_count="select 0 where %(project_id)s::uuid is not null")
+    monkeypatch.setitem(cast("dict[str, object]", CATALOG.providers), "acme", nobody)
+    answer = await client.post(path(world, "acme", "sync"), headers=world.auth("admin"))
+    assert (answer.status_code, answer.json()) == (200, {"synced": 0, "total": 0})
+    assert await world.sql("select count(*) from job_runs") == [(0,)]
+
+
+@pytest.mark.parametrize("provider", ["acme", "nobody"])
+async def test_what_is_not_connected_is_not_synced(world: World, client: httpx.AsyncClient, provider: str) -> None:
+    """A sync of what is not connected, or disabled, or offered by no plugin is refused."""
+    called = {"acme": "Acme", "nobody": "nobody"}[provider]
+    if provider == "acme":
+        await connect(client, world)
+        await client.patch(path(world, "acme"), json={"enabled": False}, headers=world.auth("admin"))
+    answer = await client.post(path(world, provider, "sync"), headers=world.auth("admin"))
+    assert (answer.status_code, answer.json()) == (404, {"error": f"{called} integration not found or disabled"})
+    assert await world.sql("select count(*) from job_runs") == [(0,)]

@@ -52,6 +52,9 @@ ACME = owlrunner.Provider(
         owlrunner.ConfigField("api_key", "Secret API Key", required=True, secret=True, placeholder="sk_..."),
         owlrunner.ConfigField("region", "Region", description="Where the data is."),
     ),
+    sync_job="steady",
+    # Everybody there is, for want of users of the project.
+    sync_count="select count(*) from users where %(project_id)s::uuid is not null",
 )
 
 CATALOG = Catalog(
