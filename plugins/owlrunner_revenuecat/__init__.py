@@ -39,7 +39,7 @@ REVENUECAT = owlrunner.Provider(
             "webhook_secret",
             "Webhook Secret",
             secret=True,
-            description="What RevenueCat sends along with its webhooks.",
+            description="Taken and kept, as by OwlMetry. OwlRunner receives no webhooks of RevenueCat yet.",
         ),
     ),
     sync_job="revenuecat_sync",

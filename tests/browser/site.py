@@ -56,6 +56,14 @@ class Site:
         )
         return str(run_id)
 
+    def connect(self) -> None:
+        """Connect the project to RevenueCat."""
+        self.sql(
+            "insert into project_integrations (project_id, provider, config) values (%(project)s, 'revenuecat', %(config)s)",
+            project=self.project_id,
+            config='{"api_key": "sk_0123456789", "project_id": "proj1ab2c3d4"}',
+        )
+
     def cookie(self) -> Any:
         """A sign-in of the admin, as a browser keeps it."""
         token = new_token()

@@ -19,6 +19,7 @@ def pages(site: Site) -> dict[str, str]:
     """Every page there is, with something on it, by a name for its picture."""
     running, failed = site.trigger("dry"), site.trigger("paint", '{"walls": 13}')
     site.trigger("crowd")
+    site.connect()
     return {
         "overview": "/dashboard",
         "runs": "/dashboard/jobs",
@@ -27,6 +28,8 @@ def pages(site: Site) -> dict[str, str]:
         "failed": f"/dashboard/jobs/{failed}",
         "job-types": "/dashboard/jobs/new",
         "form": "/dashboard/jobs/new?type=paint",
+        "projects": "/dashboard/projects",
+        "project": f"/dashboard/projects/{site.project_id}",
         "audit": "/dashboard/audit",
         "no-such-run": "/dashboard/jobs/00000000-0000-4000-8000-000000000000",
         "sign-in": "/sign-in",
@@ -44,6 +47,10 @@ def test_everybody_can_read_them(chromium: Browser, site: Site, scheme: Scheme, 
             page.goto(path)
             if name in {"running", "failed"}:
                 expect(page.locator("#log li").first).to_be_visible()
+            if name == "project":
+                page.evaluate(
+                    "document.querySelectorAll('details.card, .card details').forEach((one) => one.open = true)"
+                )
             SHOTS.mkdir(parents=True, exist_ok=True)
             page.screenshot(path=SHOTS / f"{name}-{scheme}.png", full_page=True)
             assert broken_rules(page) == [], path

@@ -9,7 +9,17 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from owlrunner.errors import OwlRunnerError, Unauthenticated
 from owlrunner.web.api import Api
-from owlrunner.web.dashboard import audit, new_run, one_run, overview, runs, sign_in, static_files
+from owlrunner.web.dashboard import (
+    audit,
+    integrations,
+    new_run,
+    one_run,
+    overview,
+    projects,
+    runs,
+    sign_in,
+    static_files,
+)
 from owlrunner.web.dashboard.drawing import draw
 from owlrunner.web.errors import refusal_of
 
@@ -28,7 +38,7 @@ def add_pages(app: Quart, api: Api) -> None:
     """Add all pages to the application."""
     pages = Blueprint("pages", __name__)
     static_files.add_routes(pages)
-    for module in (sign_in, overview, new_run, runs, one_run, audit):
+    for module in (sign_in, overview, new_run, runs, one_run, projects, integrations, audit):
         module.add_routes(pages, api)
     pages.add_url_rule("/", view_func=_home)
     pages.add_url_rule("/dashboard/<path:rest>", view_func=_unknown)

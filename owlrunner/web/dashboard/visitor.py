@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from uuid import UUID
 
 import attrs
@@ -83,3 +84,10 @@ async def require_own_form(who: Visitor) -> None:
     form = await request.form
     if not hmac.compare_digest(form.get(FORM_KEY, "").encode(), who.form_key.encode()):
         raise PermissionDenied("This form is out of date. Go back, reload the page, and try again")
+
+
+async def own_form(accounts: Accounts) -> tuple[Visitor, Mapping[str, str]]:
+    """Who sent a form of ours, and what is in it. Raises Unauthenticated and PermissionDenied."""
+    who = await visitor(accounts)
+    await require_own_form(who)
+    return who, await request.form
