@@ -1,4 +1,6 @@
-"""RevenueCat for OwlRunner: the job type ``revenuecat_sync`` copies what it knows of users into their properties.
+"""RevenueCat for OwlRunner: ``revenuecat_sync`` copies what it knows of users into their properties.
+
+``revenuecat_user_backfill`` creates the users whom it knows and the project does not.
 
 RevenueCat's secret API key (v2) is the project's own: ``project_integrations`` holds it, with provider ``revenuecat``.
 """
@@ -7,10 +9,11 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 import owlrunner
+from owlrunner_revenuecat.backfill import backfill_project
 from owlrunner_revenuecat.settings import SyncParams, SyncSettings
 from owlrunner_revenuecat.sync import sync_project
 
-__all__ = ["SyncParams", "SyncSettings", "revenuecat_sync_job"]
+__all__ = ["REVENUECAT", "SyncParams", "SyncSettings", "revenuecat_sync_job", "revenuecat_user_backfill_job"]
 
 LONGEST_RUN = 6 * 3600.0
 """Seconds after which a run is ended: some 57,000 users at RevenueCat's 480 requests a minute and 3 requests a user."""
@@ -65,10 +68,28 @@ def revenuecat_sync_job(settings: SyncSettings) -> owlrunner.AnyJobType:
     return revenuecat_sync
 
 
+def revenuecat_user_backfill_job(settings: SyncSettings) -> owlrunner.AnyJobType:
+    """The job type, holding the settings of the server that runs it."""
+
+    @owlrunner.job_type(scope="project", label="RevenueCat User Backfill", timeout=LONGEST_RUN, cancel_grace=10.0)
+    async def revenuecat_user_backfill(ctx: owlrunner.JobContext, params: SyncParams) -> dict[str, object]:
+        """Create a project's users from RevenueCat's customers, as far as they are not there; a sync fills in the rest.
+
+        ``params`` may name the project and its integration once more; a run with those of another is refused.
+
+        Returns counts. Raises OwlRunnerError when the integration is missing, when RevenueCat refuses the API key or stays
+        unreachable, or when the users cannot be written.
+        """
+        return await backfill_project(ctx, settings, params)
+
+    return revenuecat_user_backfill
+
+
 @owlrunner.hookimpl
 def owlrunner_job_types(settings: owlrunner.Settings) -> list[owlrunner.AnyJobType]:
-    """Offer ``revenuecat_sync``."""
-    return [revenuecat_sync_job(settings.load(SyncSettings))]
+    """Offer ``revenuecat_sync`` and ``revenuecat_user_backfill``."""
+    wanted = settings.load(SyncSettings)
+    return [revenuecat_sync_job(wanted), revenuecat_user_backfill_job(wanted)]
 
 
 @owlrunner.hookimpl

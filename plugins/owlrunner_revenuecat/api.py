@@ -38,6 +38,11 @@ class _Project:
 
 
 @attrs.frozen
+class _Listed:
+    id: str
+
+
+@attrs.frozen
 class _NamedEntitlement:
     id: str
     lookup_key: str | None = None
@@ -104,6 +109,12 @@ class RevenueCat:
             {one.id: one.store_identifier or one.id for one in products},
             frozenset(one.id for one in products if one.type == "consumable"),
         )
+
+    async def customer_ids(self, project_id: str, after: str | None = None) -> tuple[list[str], str | None]:
+        """A page of the ids of a project's customers, and the cursor of the next one, None at the end."""
+        params = {"limit": str(LARGEST_PAGE)} | ({"starting_after": after} if after is not None else {})
+        page = await self._get(self._customers, f"projects/{_in_path(project_id)}/customers", Page[_Listed], params)
+        return [one.id for one in page.items], next_cursor(page.next_page)
 
     async def customer(self, project_id: str, user_id: str) -> Customer:
         """All that the sync wants to know of one user, in three requests as a rule, one after the other.

@@ -11,6 +11,9 @@ import attrs
 RUNNING = ("trialing", "active", "in_grace_period")
 """The statuses of a subscription that lasts."""
 
+ANONYMOUS = "$RCAnonymousID:"
+"""How ids begin that RevenueCat made up itself; they stand for nobody in particular."""
+
 
 @attrs.frozen
 class Money:

@@ -23,6 +23,10 @@ class SyncedUser:
     cents: int | None
 
 
+LONGEST_USER_ID = 255
+"""Characters that the column holds."""
+
+
 @attrs.frozen
 class Integration:
     """How RevenueCat is asked for one project; what is not set is empty."""
@@ -55,6 +59,11 @@ async def find_integration(connection: owlrunner.Connection, project_id: UUID) -
 async def users(connection: owlrunner.Connection, project_id: UUID) -> list[str]:
     """The ids of the project's users who are not anonymous, those asked about longest ago first."""
     return [user_id for (user_id,) in await _rows(connection, "users", {"project_id": project_id})]
+
+
+async def insert_users(connection: owlrunner.Connection, project_id: UUID, user_ids: Sequence[str]) -> int:
+    """Create the users who are not there yet, and return how many those were."""
+    return len(await _rows(connection, "insert_users", {"project_id": project_id, "user_ids": list(user_ids)}))
 
 
 async def save_users(

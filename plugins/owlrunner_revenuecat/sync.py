@@ -9,16 +9,15 @@ import trio
 import owlrunner
 from owlrunner_revenuecat.answers import KeyRefused, RevenueCatError, Unknown
 from owlrunner_revenuecat.api import RevenueCat, open_revenuecat
-from owlrunner_revenuecat.customer import Customer, Names
+from owlrunner_revenuecat.customer import ANONYMOUS, Customer, Names
+from owlrunner_revenuecat.integration import integration_of
 from owlrunner_revenuecat.properties import attribution, properties, revenue_cents
 from owlrunner_revenuecat.saving import LAST_WRITE_PATIENCE, NotSaved, Saving
 from owlrunner_revenuecat.settings import SyncParams, SyncSettings
 from owlrunner_revenuecat.sharing import SharedLimit
-from owlrunner_revenuecat.storage import SyncedUser, find_integration, users
+from owlrunner_revenuecat.storage import SyncedUser, users
 from owlrunner_revenuecat.tally import Tally
 
-ANONYMOUS = "$RCAnonymousID:"
-"""How ids begin that RevenueCat made up itself; they stand for nobody in particular."""
 LOOK_FOR_CANCEL = 0.2
 """Seconds between two looks. The workers look too, but one may sit out a pause of a minute."""
 CANCEL_PATIENCE = 3.0
@@ -29,14 +28,6 @@ FEWEST_TO_DOUBT = 10
 """How many users must have been asked about before "RevenueCat knows none of them" is taken for a mistake in the set-up."""
 
 logger = logging.getLogger(__name__)
-
-
-class IntegrationMissing(owlrunner.OwlRunnerError):
-    """The project has no RevenueCat integration that may be used: create it, enable it, or give it its API key."""
-
-
-class OtherProject(owlrunner.OwlRunnerError):
-    """The params name another project than the run's: leave project_id out, or trigger the run for that project."""
 
 
 class NobodyKnown(owlrunner.OwlRunnerError):
@@ -56,18 +47,9 @@ async def sync_project(ctx: owlrunner.JobContext, settings: SyncSettings, params
 
     Raises OtherProject, IntegrationMissing, RevenueCatError, NotSaved and NobodyKnown.
     """
-    project_id = ctx.project_id
-    if project_id is None:
-        raise IntegrationMissing("RevenueCat integration not found or disabled")
-    if params.project_id not in (None, project_id):
-        raise OtherProject(f"params: project_id is {params.project_id}, but the run is for the project {project_id}")
+    project_id, integration = await integration_of(ctx, params)
     async with ctx.connect() as connection:
-        integration = await find_integration(connection, project_id)
-        everybody = await users(connection, project_id) if integration is not None and integration.api_key else []
-    if integration is None or params.integration_id not in (None, integration.id):
-        raise IntegrationMissing("RevenueCat integration not found or disabled")
-    if not integration.api_key:
-        raise IntegrationMissing("RevenueCat integration has no api_key")
+        everybody = await users(connection, project_id)
     wanted = [user_id for user_id in everybody if not user_id.startswith(ANONYMOUS)]
     tally = Tally(total=len(wanted), skipped_anonymous=len(everybody) - len(wanted))
     if wanted:
