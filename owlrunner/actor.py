@@ -114,11 +114,23 @@ class ScheduleActor:
         return "schedule"
 
 
+@attrs.frozen
+class ProviderActor:
+    """A service that a project is connected to, and that says that something has changed."""
+
+    provider: str
+
+    @property
+    def triggered_by(self) -> str:
+        """The text stored with a run that a webhook starts."""
+        return f"webhook:{self.provider}"
+
+
 TeamActor: TypeAlias = UserActor | ApiKeyActor
 """An actor that came in through HTTP."""
 Actor: TypeAlias = TeamActor | OperatorActor
 """Somebody who comes through the door."""
-Starter: TypeAlias = Actor | ScheduleActor
+Starter: TypeAlias = Actor | ScheduleActor | ProviderActor
 """Whoever may be the reason for a run."""
 
 

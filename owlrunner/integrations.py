@@ -1,13 +1,15 @@
 """The door to integrations: who may connect a project to a provider, and with which configuration."""
 
+import hmac
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 import attrs
 
-from owlrunner.actor import Role, TeamActor
-from owlrunner.errors import AlreadyExists, InvalidRequest, NotFound
+from owlrunner.accounts.turns import Turns
+from owlrunner.actor import ProviderActor, Role, TeamActor
+from owlrunner.errors import AlreadyExists, InvalidRequest, NotFound, Unauthenticated
 from owlrunner.jobs import Jobs
 from owlrunner.projects import Projects
 from owlrunner.provider import Provider, hidden
@@ -29,6 +31,7 @@ class Integrations:
 
     db: Database
     jobs: Jobs
+    _turns: Turns = attrs.field(factory=Turns, init=False, repr=False, eq=False)
 
     async def of(self, actor: TeamActor, project_id: UUID) -> list[Integration]:
         """Return the integrations of a project, by provider."""
@@ -94,15 +97,46 @@ class Integrations:
             or not offered.sync_job
             or not any(one.provider == provider and one.enabled for one in there)
         ):
-            raise NotFound(
-                f"{offered.label if offered is not None else provider[:60]} integration not found or disabled"
-            )
+            raise _unusable(offered, provider)
         total = await integrations.counted(self.db, offered.sync_count, project_id)
         if total == 0:
             return None, 0
         wanted = TriggerRequest(offered.sync_job, project_id=str(project_id))
         run = await self.jobs.trigger(actor, project.team_id, wanted, permission=WRITE)
         return run.id, total
+
+    async def receive(
+        self, project_id: UUID, provider: str, secret: str | None, event: Mapping[str, Any] | None, client: str | None
+    ) -> None:
+        """Take a webhook of a provider: when this returns, a run that does what it asks for is stored, if any is needed.
+
+        Whoever sends it proves who they are by ``secret``, and is nobody's user. Raises NotFound, Unauthenticated, InvalidRequest
+        and ServerBusy.
+        """
+        offered = self.providers.get(provider)
+        # Strangers may ask, too: one at a time, and none of them holds a connection while others wait.
+        async with self._turns.of("webhooks", client):
+            there = await integrations.enabled(self.db, project_id, provider) if offered is not None else None
+        if offered is None or not offered.webhook_job or there is None:
+            raise _unusable(offered, provider)
+        team_id, config = there
+        wanted = config.get(offered.webhook_secret)
+        # Where no secret is set nobody has it.
+        if (
+            not isinstance(wanted, str)
+            or not wanted
+            or not hmac.compare_digest(wanted.encode(), (secret or "").encode())
+        ):
+            raise Unauthenticated("Invalid webhook secret")
+        if event is None:
+            raise InvalidRequest("Invalid webhook payload: missing event")
+        try:
+            params = offered.webhook_params(event)
+        except ValueError as error:
+            raise InvalidRequest(f"Invalid webhook payload: {error}") from None
+        if params is not None:
+            request = TriggerRequest(offered.webhook_job, project_id=str(project_id), params=params)
+            await self.jobs.trigger(ProviderActor(provider), team_id, request)
 
     def shown(self, integration: Integration) -> dict[str, str]:
         """Return an integration's configuration as people may see it."""
@@ -125,6 +159,10 @@ class Integrations:
             offered = ", ".join(sorted(self.providers)) or "none"
             raise InvalidRequest(f'Unsupported {called}: "{name[:60]}". Supported: {offered}')
         return self.providers[name]
+
+
+def _unusable(offered: Provider | None, provider: str) -> NotFound:
+    return NotFound(f"{offered.label if offered is not None else provider[:60]} integration not found or disabled")
 
 
 def _not_found() -> NotFound:

@@ -13,7 +13,16 @@ from uuid import UUID
 import attrs
 import trio
 
-from owlrunner.actor import Actor, OperatorActor, Role, TeamActor, in_team, require_permissions, require_team
+from owlrunner.actor import (
+    Actor,
+    OperatorActor,
+    ProviderActor,
+    Role,
+    TeamActor,
+    in_team,
+    require_permissions,
+    require_team,
+)
 from owlrunner.errors import (
     InvalidRequest,
     NotFound,
@@ -67,7 +76,7 @@ class Jobs:
     _offers: LivingOffers = attrs.field(factory=LivingOffers, init=False, repr=False, eq=False)
 
     async def trigger(
-        self, actor: Actor, team_id: UUID | None, wanted: TriggerRequest, *, permission: str = WRITE
+        self, actor: Actor | ProviderActor, team_id: UUID | None, wanted: TriggerRequest, *, permission: str = WRITE
     ) -> JobRun:
         """Create a pending run for a project of the team and return it. ``permission`` is what an API key needs.
 
@@ -99,7 +108,7 @@ class Jobs:
         batch = await decoded(partial(Batch.of, wanted, partial(self._new_run, actor, team_id)), size)
         return batch.answers(await new_runs.insert_many(self.db, team_id, batch.runs, actor) if batch.runs else [])
 
-    def _new_run(self, actor: Actor, team_id: UUID | None, wanted: TriggerRequest) -> NewRun:
+    def _new_run(self, actor: Actor | ProviderActor, team_id: UUID | None, wanted: TriggerRequest) -> NewRun:
         """What was asked for, with every text checked."""
         job_type = self._triggerable(actor, wanted.job_type)
         project_id = checked_project(job_type, wanted.project_id)
@@ -230,7 +239,7 @@ class Jobs:
             )
             return AboutRun(seen, found.server, told, pace, earlier, lines, is_whole)
 
-    def _triggerable(self, actor: Actor, name: str | None) -> AnyJobType:
+    def _triggerable(self, actor: Actor | ProviderActor, name: str | None) -> AnyJobType:
         """The job type, if the actor may trigger it by hand."""
         job_type = self.catalog.job_types.get(name or "")
         if job_type is None:
@@ -267,9 +276,9 @@ def _for_team(one: StoredNotification, seen: SeenRun) -> StoredNotification:
     return one._replace(recipient=one.recipient if one.recipient == seen.triggered_by else "", last_error=None)
 
 
-def _require_writer(actor: Actor, team_id: UUID | None, permission: str = WRITE) -> None:
-    """Raise PermissionDenied unless the actor may trigger for the team."""
-    if not isinstance(actor, OperatorActor):
+def _require_writer(actor: Actor | ProviderActor, team_id: UUID | None, permission: str = WRITE) -> None:
+    """Raise PermissionDenied unless the actor may trigger for the team. A provider has shown the team's secret."""
+    if not isinstance(actor, OperatorActor | ProviderActor):
         require_permissions(actor, [permission])
         require_team(actor, team_id, Role.ADMIN)
 

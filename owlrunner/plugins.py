@@ -225,12 +225,13 @@ def _check_offers(plugin: Plugin) -> None:
             )
     if not all(isinstance(provider, Provider) for provider in plugin.providers):
         raise PluginError(f"{who}: owlrunner_providers must return Provider objects, got {plugin.providers!r:.100}")
-    syncs = {"", *(one.name for one in plugin.job_types if one.scope is Scope.PROJECT)}
+    for_projects = {"", *(one.name for one in plugin.job_types if one.scope is Scope.PROJECT)}
     for provider in plugin.providers:
-        if provider.sync_job not in syncs:
-            raise PluginError(
-                f"{who}: provider {provider.name!r}: sync_job: the plugin has no job type {provider.sync_job!r} of scope project"
-            )
+        for what, name in (("sync_job", provider.sync_job), ("webhook_job", provider.webhook_job)):
+            if name not in for_projects:
+                raise PluginError(
+                    f"{who}: provider {provider.name!r}: {what}: the plugin has no job type {name!r} of scope project"
+                )
     for name, notifier in plugin.notifiers.items():
         if not inspect.iscoroutinefunction(getattr(notifier, "send", None)):
             raise PluginError(f"{who}: notifier {name!r} needs an async method send(notification)")

@@ -1,7 +1,8 @@
 """What a plugin says of a service that projects can be connected to: the keys of its configuration, and the job that syncs it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import attrs
 
@@ -47,8 +48,8 @@ class ConfigField:
 class Provider:
     """A service that projects can be connected to, under this name, such as ``revenuecat``.
 
-    Raises ValueError for a name that cannot be part of a path, for two fields with the same key, and for a ``sync_job`` without
-    ``sync_count``.
+    Raises ValueError for a name that cannot be part of a path, for two fields with the same key, and for a job without what
+    goes with it.
     """
 
     name: str = attrs.field(validator=_is_name)
@@ -60,7 +61,20 @@ class Provider:
     sync_count: str = attrs.field(default="", kw_only=True)
     """An SQL query for one number: how many a sync goes over in the project ``%(project_id)s``. Where it is 0, none is started."""
 
+    webhook_job: str = attrs.field(default="", kw_only=True)
+    """The name of the plugin's job type, of scope project and with overlap allowed, that each webhook starts; empty for none."""
+    webhook_secret: str = attrs.field(default="", kw_only=True)
+    """The key of the configuration whose value the service sends along, as ``Authorization: Bearer``."""
+    webhook_params: Callable[[Mapping[str, Any]], dict[str, Any] | None] = attrs.field(
+        default=lambda _: None, kw_only=True, repr=False, eq=False
+    )
+    """Turn the ``event`` of a webhook into the job's params, or None where nothing is to be done. Raises ValueError."""
+
     def __attrs_post_init__(self) -> None:
+        if bool(self.webhook_job) != bool(self.webhook_secret):
+            raise ValueError("webhook_job and webhook_secret: expected both, or none of them")
+        if self.webhook_secret and self.webhook_secret not in {field.key for field in self.fields if field.secret}:
+            raise ValueError(f"webhook_secret: expected the key of a secret field, got {self.webhook_secret!r}")
         if bool(self.sync_job) != bool(self.sync_count):
             raise ValueError("sync_job and sync_count: expected both, or none of them")
         keys = [field.key for field in self.fields]

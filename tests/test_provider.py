@@ -35,6 +35,14 @@ def test_a_sync_is_counted() -> None:
         Provider("acme", "Acme", sync_job="acme_sync")
 
 
+def test_a_webhook_has_a_secret() -> None:
+    """A provider with webhooks names a key of its configuration that is secret."""
+    with pytest.raises(ValueError, match="webhook_job and webhook_secret: expected both"):
+        Provider("acme", "Acme", webhook_job="acme_sync")
+    with pytest.raises(ValueError, match="webhook_secret: expected the key of a secret field, got 'token'"):
+        Provider("acme", "Acme", fields=(ConfigField("token", "Token"),), webhook_job="sync", webhook_secret="token")
+
+
 @pytest.mark.parametrize(
     ("value", "shown"), [("", "****"), (None, "****"), ("abcd", "****"), ("abcde", "abcd****"), (12345, "1234****")]
 )

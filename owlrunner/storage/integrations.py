@@ -81,6 +81,12 @@ async def put(
     return Connected(UUID(str(identity)), bool(enabled))
 
 
+async def enabled(db: Speaks, project_id: UUID, provider: str) -> tuple[UUID, Mapping[str, Any]] | None:
+    """The team and the configuration of an integration that may be used, or None: there is none, or it is disabled."""
+    row = await db.row("integrations/enabled", {"project_id": project_id, "provider": provider})
+    return (row[0], row[1] if isinstance(row[1], dict) else {}) if row is not None else None
+
+
 async def counted(db: Database, statement: str, project_id: UUID) -> int:
     """The number that a plugin's own query answers with for a project. Raises DatabaseUnavailable and StatementFailed."""
     async with db.session() as session, session.transaction():

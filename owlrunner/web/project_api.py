@@ -20,6 +20,7 @@ from owlrunner.web.project_wire import (
     ProjectList,
     ProviderBody,
     ProviderList,
+    Received,
     SyncStarted,
 )
 from owlrunner.web.rendering import instant
@@ -101,6 +102,14 @@ async def sync_integration(api: Api, request: Request) -> Answer:
     if run_id is None:
         return _answer(NothingToSync(synced=0, total=0))
     return _answer(SyncStarted(syncing=True, total=total, job_run_id=run_id))
+
+
+async def receive_webhook(api: Api, request: Request) -> Answer:
+    """Take a webhook of a provider."""
+    body: inputs.WebhookBody = request.body
+    secret, client = request.credential, request.origin.place.client
+    await api.integrations.receive(_project_id(request), request.path["provider"], secret, body.event, client)
+    return _answer(Received(received=True))
 
 
 def project_body(project: Project) -> ProjectBody:

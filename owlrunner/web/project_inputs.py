@@ -33,6 +33,13 @@ class CreateIntegrationBody(Struct, frozen=True, forbid_unknown_fields=True):
     config: dict[str, Any] | None = None
 
 
+class WebhookBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a provider sends."""
+
+    api_version: Annotated[str, Meta(description="Not looked at")] | None = None
+    event: Annotated[dict[str, Any], Meta(description="What has happened, in the provider's words")] | None = None
+
+
 class UpdateIntegrationBody(Struct, frozen=True, forbid_unknown_fields=True):
     """What shall be different. Keys of ``config`` that are not named stay as they are."""
 

@@ -101,6 +101,15 @@ PROJECT_ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="POST",
+        path="/v1/webhooks/{provider}/{projectId}",
+        summary="Take a webhook of a provider",
+        handler=api.receive_webhook,
+        auth=Auth.NONE,
+        body=inputs.WebhookBody,
+        answers={200: (shapes.Received,), 401: (wire.Error,), 404: (wire.Error,)},
+    ),
+    Route(
+        method="POST",
         path=_INTEGRATION + "/sync",
         summary="Sync what a project is connected to",
         handler=api.sync_integration,

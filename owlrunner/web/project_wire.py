@@ -85,6 +85,12 @@ class Deleted(Struct):
     deleted: bool
 
 
+class Received(Struct):
+    """What the webhook asks for will be done."""
+
+    received: bool
+
+
 class SyncStarted(Struct):
     """A sync is pending; ``total`` is how many it goes over."""
 

@@ -9,9 +9,9 @@ import owlrunner
 from owlrunner_revenuecat.api import open_revenuecat
 from owlrunner_revenuecat.customer import ANONYMOUS
 from owlrunner_revenuecat.integration import integration_of
-from owlrunner_revenuecat.settings import SyncParams, SyncSettings
+from owlrunner_revenuecat.settings import LONGEST_USER_ID, SyncParams, SyncSettings
 from owlrunner_revenuecat.sharing import SharedLimit
-from owlrunner_revenuecat.storage import LONGEST_USER_ID, insert_users
+from owlrunner_revenuecat.storage import insert_users
 
 logger = logging.getLogger(__name__)
 

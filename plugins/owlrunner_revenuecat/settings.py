@@ -10,6 +10,10 @@ from attrs.validators import and_, ge, in_, le
 
 MOST_WORKERS = 64
 MOST_TRIES = 20
+MOST_USERS = 100
+"""How many users one run of ``revenuecat_user_sync`` is about at most."""
+LONGEST_USER_ID = 255
+"""Characters that ``app_users.user_id`` holds."""
 
 
 def _web_address(_instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
@@ -53,6 +57,21 @@ class SyncSettings:
     """How often a request is sent that meets a timeout, a network error, a 5xx or an unreadable answer."""
     retry_delay: float = attrs.field(default=0.5, validator=_seconds)
     """Seconds before the second try; doubled for each further one."""
+
+
+def _user_ids(_instance: object, attribute: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
+    if not 1 <= len(value) <= MOST_USERS or not all(1 <= len(one) <= LONGEST_USER_ID for one in value):
+        raise ValueError(
+            f"{attribute.name} must be 1 to {MOST_USERS} ids of 1 to {LONGEST_USER_ID} characters, got {len(value)}"
+        )
+
+
+@attrs.frozen
+class UserSyncParams:
+    """Whom a run is about."""
+
+    user_ids: tuple[str, ...] = attrs.field(validator=_user_ids)
+    """RevenueCat's ids of the users, which are the project's own."""
 
 
 @attrs.frozen

@@ -23,15 +23,12 @@ class SyncedUser:
     cents: int | None
 
 
-LONGEST_USER_ID = 255
-"""Characters that the column holds."""
-
-
 @attrs.frozen
 class Integration:
     """How RevenueCat is asked for one project; what is not set is empty."""
 
     id: UUID
+    project_id: UUID
     api_key: str = attrs.field(repr=False)
     revenuecat_project: str
     """RevenueCat's id of the project to read, for keys that see several."""
@@ -53,7 +50,7 @@ async def find_integration(connection: owlrunner.Connection, project_id: UUID) -
     if not rows:
         return None
     ((identity, api_key, revenuecat_project),) = rows
-    return Integration(identity, (api_key or "").strip(), (revenuecat_project or "").strip())
+    return Integration(identity, project_id, (api_key or "").strip(), (revenuecat_project or "").strip())
 
 
 async def users(connection: owlrunner.Connection, project_id: UUID) -> list[str]:

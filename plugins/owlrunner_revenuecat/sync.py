@@ -13,9 +13,9 @@ from owlrunner_revenuecat.customer import ANONYMOUS, Customer, Names
 from owlrunner_revenuecat.integration import integration_of
 from owlrunner_revenuecat.properties import attribution, properties, revenue_cents
 from owlrunner_revenuecat.saving import LAST_WRITE_PATIENCE, NotSaved, Saving
-from owlrunner_revenuecat.settings import SyncParams, SyncSettings
+from owlrunner_revenuecat.settings import SyncParams, SyncSettings, UserSyncParams
 from owlrunner_revenuecat.sharing import SharedLimit
-from owlrunner_revenuecat.storage import SyncedUser, users
+from owlrunner_revenuecat.storage import Integration, SyncedUser, insert_users, users
 from owlrunner_revenuecat.tally import Tally
 
 LOOK_FOR_CANCEL = 0.2
@@ -54,8 +54,27 @@ async def sync_project(ctx: owlrunner.JobContext, settings: SyncSettings, params
     tally = Tally(total=len(wanted), skipped_anonymous=len(everybody) - len(wanted))
     if wanted:
         ctx.log.info("%d users to sync; %d anonymous ones are left out", tally.total, tally.skipped_anonymous)
+    return await _sync_users(ctx, settings, integration, wanted, tally)
+
+
+async def sync_some(ctx: owlrunner.JobContext, settings: SyncSettings, params: UserSyncParams) -> dict[str, object]:
+    """Sync some users of the run's project, creating those who are not there; returns what ``sync_project`` does.
+
+    Raises IntegrationMissing, RevenueCatError and NotSaved.
+    """
+    project_id, integration = await integration_of(ctx, SyncParams())
+    wanted = sorted(set(params.user_ids))
+    async with ctx.connect() as connection:
+        await insert_users(connection, project_id, wanted)
+    return await _sync_users(ctx, settings, integration, wanted, Tally(total=len(wanted), skipped_anonymous=0))
+
+
+async def _sync_users(
+    ctx: owlrunner.JobContext, settings: SyncSettings, integration: Integration, wanted: list[str], tally: Tally
+) -> dict[str, object]:
+    if wanted:
         ctx.progress(0, tally.total, "Starting sync...")
-    saving = Saving(ctx, project_id, tally)
+    saving = Saving(ctx, integration.project_id, tally)
     shared = partial(SharedLimit, ctx, integration.api_key)
     async with open_revenuecat(settings, integration.api_key, shared) as revenuecat:
         run = _Run(ctx, revenuecat, tally, saving, integration.revenuecat_project)

@@ -79,7 +79,7 @@ async def test_a_secret_is_shown_by_its_beginning(
         (
             {"provider": "acme", "config": {"api_key": SECRET, "apikey": SECRET}},
             400,
-            'Unknown config field: "apikey". Valid fields for Acme: api_key, region',
+            'Unknown config field: "apikey". Valid fields for Acme: api_key, region, webhook_secret',
         ),
         ({"provider": "acme", "config": {"api_key": 1}}, 400, 'Config field "api_key" must be a string'),
         (

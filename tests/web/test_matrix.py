@@ -89,7 +89,9 @@ async def test_every_route_lets_in_whom_the_table_says(world: World, client: htt
     await Administration(world.db).create_user("leaver@acme.test", "acme", "member")
     ((user_id,),) = await world.sql("select id::text from users where email = 'leaver@acme.test'")
     got, wanted = {}, {}
-    for route in sorted(ROUTES, key=lambda route: LAST.index(route.name) if route.name in LAST else -1):
+    # A webhook shows a secret of its project; see test_webhooks.
+    routes = [route for route in ROUTES if route.name != "receive_webhook"]
+    for route in sorted(routes, key=lambda route: LAST.index(route.name) if route.name in LAST else -1):
         path = {"teamId": str(world.team.id), "runId": await world.run_row(), "keyId": key_id, "userId": user_id}
         path |= {"projectId": str(world.project.id), "provider": "acme"}
         response = await _call(client, world, route, who, path)

@@ -1,5 +1,6 @@
 """What the web tests speak of: job types, the world with its rows, the outbox, and a client for the real app."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -44,6 +45,13 @@ async def db_pruning(ctx: owlrunner.JobContext) -> None:
     """Belong to the owner."""
 
 
+def wanted_of(event: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The params of a crowd for an event of Acme's."""
+    if "pages" not in event:
+        raise ValueError("no pages")
+    return {"pages": event["pages"]} if event["pages"] else None
+
+
 ACME = owlrunner.Provider(
     "acme",
     "Acme",
@@ -51,7 +59,11 @@ ACME = owlrunner.Provider(
     fields=(
         owlrunner.ConfigField("api_key", "Secret API Key", required=True, secret=True, placeholder="sk_..."),
         owlrunner.ConfigField("region", "Region", description="Where the data is."),
+        owlrunner.ConfigField("webhook_secret", "Webhook Secret", secret=True),
     ),
+    webhook_job="crowd",
+    webhook_secret="webhook_secret",
+    webhook_params=wanted_of,
     sync_job="steady",
     # Everybody there is, for want of users of the project.
     sync_count="select count(*) from users where %(project_id)s::uuid is not null",

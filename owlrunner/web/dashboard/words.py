@@ -113,6 +113,8 @@ def who_of(stored: str, name: str, own: str) -> str:
         return "you"
     if stored in {"schedule", "operator"}:
         return f"the {stored}"
+    if stored.startswith("webhook:"):
+        return f"a webhook of {stored.removeprefix('webhook:')}"
     if name == stored:
         return {"manual:user": "a user who is gone", "manual:api_key": "a key that is gone"}.get(
             stored.rpartition(":")[0], stored
