@@ -155,23 +155,8 @@ class StandIn:
             return self._page([{"object": "project", "id": one, "name": one} for one in self.project_ids], path, query)
         if kind == "unknown" or parts[1] != PROJECT_ID:
             return _error(404, "The path or the project does not exist.")
-        lists: dict[str, list[dict[str, Any]]] = {
-            "entitlements": [
-                {"object": "entitlement", "id": key, "lookup_key": ENTITLEMENTS[key]} for key in ENTITLEMENTS
-            ],
-            "products": [
-                {
-                    "object": "product",
-                    "id": key,
-                    "store_identifier": PRODUCTS[key],
-                    "type": PRODUCT_TYPES.get(key, "subscription"),
-                }
-                for key in PRODUCTS
-            ],
-            "customers": [{"object": "customer", "id": key} for key in self.customers],
-        }
-        if kind in lists:
-            return self._page(lists[kind], path, query)
+        if (items := self._listed(kind)) is not None:
+            return self._page(items, path, query)
         if customer_id in BLOCKED:
             return _error(400, "The customer id is blocked.")
         customer = None if "/" in (customer_id or "") else self.customers.get(customer_id or "")
@@ -180,6 +165,25 @@ class StandIn:
             if customer is None
             else self._about(customer, kind, path, query)
         )
+
+    def _listed(self, kind: str) -> list[dict[str, Any]] | None:
+        """All items of a project's list, or None: it is no list of a project's."""
+        match kind:
+            case "entitlements":
+                return [{"object": "entitlement", "id": key, "lookup_key": ENTITLEMENTS[key]} for key in ENTITLEMENTS]
+            case "products":
+                return [
+                    {
+                        "object": "product",
+                        "id": key,
+                        "store_identifier": PRODUCTS[key],
+                        "type": PRODUCT_TYPES.get(key, "subscription"),
+                    }
+                    for key in PRODUCTS
+                ]
+            case "customers":
+                return [{"object": "customer", "id": key} for key in self.customers]
+        return None
 
     def _about(self, customer: StandInCustomer, kind: str, path: str, query: Mapping[str, str]) -> Response:
         if kind == "customer":

@@ -131,6 +131,8 @@ def read_curl(arguments: list[str]) -> Curl:
 
 def _check_headers(route: Route, headers: list[str], *, has_body: bool) -> None:
     has_credential = any(header.startswith("Authorization: Bearer $") for header in headers)
-    assert has_credential == (route.auth is not Auth.NONE) or route.name in {"logout", "receive_webhook"}, f"{route.path}: {headers}"
+    assert has_credential == (route.auth is not Auth.NONE) or route.name in {"logout", "receive_webhook"}, (
+        f"{route.path}: {headers}"
+    )
     assert has_body == (route.body is not None), f"{route.path}: body"
     assert ("Content-Type: application/json" in headers) == has_body, f"{route.path}: {headers}"
