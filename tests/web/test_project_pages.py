@@ -93,6 +93,19 @@ async def test_an_integration_is_switched_off_and_on_and_removed(world: World, a
     assert ("not connected" in shown, "Sync now" in shown) == (True, False)
 
 
+async def test_where_webhooks_go_is_told(world: World, admins: httpx.AsyncClient) -> None:
+    """The page of a connected project has the address of its webhooks, and says that they need a secret."""
+    page = f"{LIST}/{world.project.id}"
+    address = f"/v1/webhooks/acme/{world.project.id}</code>"
+    assert address not in (await admins.get(page)).text
+    await send(admins, f"{page}/integrations/acme", **{"config-api_key": SECRET})
+    shown = (await admins.get(page)).text
+    assert (address in shown, "are not taken until" in shown) == (True, True)
+    await send(admins, f"{page}/integrations/acme", there="yes", **{"config-webhook_secret": SECRET})
+    shown = (await admins.get(page)).text
+    assert (address in shown, "are not taken until" in shown) == (True, False)
+
+
 async def test_a_sync_leads_to_its_run(world: World, admins: httpx.AsyncClient) -> None:
     """Starting a sync leads to its run; starting it again, to the run that exists."""
     path = f"{LIST}/{world.project.id}/integrations/acme"

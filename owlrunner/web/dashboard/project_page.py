@@ -77,6 +77,7 @@ async def draw_project(api: Api, who: Visitor, project_id: UUID, complaint: Comp
         # Whose plugin is gone.
         others=[one for name, one in sorted(there.items()) if name not in api.integrations.providers],
         prefix=PREFIX,
+        webhooks=f"{(api.config.web.public_url or request.host_url).rstrip('/')}/v1/webhooks",
         problem="" if complaint.provider in api.integrations.providers else complaint.problem,
         note=NOTES.get(request.args.get("note", ""), ""),
     )
