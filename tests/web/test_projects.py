@@ -5,6 +5,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from owlrunner.actor import OperatorActor
+from owlrunner.storage import integrations, projects
 from tests.web.web_world import World
 
 
@@ -128,3 +130,21 @@ async def _create(
     assert answer.status_code == 201, answer.text
     made: dict[str, object] = answer.json()
     return made
+
+
+@pytest.mark.parametrize("gone", ["projects", "teams"])
+async def test_nothing_is_written_for_what_was_deleted_meanwhile(world: World, gone: str) -> None:
+    """What asks for a project that is deleted between the look and the write changes nothing, and notes nothing."""
+    project, team = world.project.id, world.team.id
+    actor = OperatorActor()
+    await world.sql(f"update {gone} set deleted_at = now()")
+    noted = "select count(*) from audit_logs"
+    before = await world.sql(noted)
+    if gone == "projects":
+        assert await projects.rename(world.db, project, "Other", actor) is None
+        assert await projects.delete(world.db, project, actor) is False
+        assert await integrations.create(world.db, project, "acme", {}, actor) is None
+    else:
+        async with world.db.session() as session, session.transaction():
+            assert await projects.create(session, team, "Docs", "docs", actor) is None
+    assert await world.sql(noted) == before

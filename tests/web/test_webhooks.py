@@ -91,8 +91,10 @@ async def test_what_is_not_connected_takes_nothing(connected: World, client: htt
     assert (other.status_code, other.json()) == (404, {"error": "nobody integration not found or disabled"})
 
 
-async def test_a_deleted_project_takes_nothing(connected: World, client: httpx.AsyncClient) -> None:
-    """A webhook for a project that was deleted starts nothing."""
-    await connected.sql("update projects set deleted_at = now() where id = %(p)s", p=connected.project.id)
+@pytest.mark.parametrize("gone", ["projects", "teams"])
+async def test_what_was_deleted_takes_nothing(connected: World, client: httpx.AsyncClient, gone: str) -> None:
+    """A webhook for a project that was deleted, by itself or with its team, starts nothing."""
+    identity = {"projects": connected.project.id, "teams": connected.team.id}[gone]
+    await connected.sql(f"update {gone} set deleted_at = now() where id = %(i)s", i=identity)
     assert (await send(client, connected, {"event": {"pages": 1}})).status_code == 404
     assert await connected.sql("select count(*) from job_runs") == [(0,)]
