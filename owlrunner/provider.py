@@ -100,9 +100,11 @@ class Provider:
                 )
 
     def shown(self, config: Mapping[str, object]) -> dict[str, str]:
-        """Return the configuration as people may see it. A key that is not known may be a secret."""
+        """Return the configuration as people may see it. A key that is not known may be a secret, and so may what is no text."""
         public = {field.key for field in self.fields if not field.secret}
-        return {key: str(value) if key in public else hidden(value) for key, value in config.items()}
+        return {
+            key: value if key in public and isinstance(value, str) else hidden(value) for key, value in config.items()
+        }
 
 
 def hidden(value: object) -> str:

@@ -58,3 +58,4 @@ def test_only_what_is_declared_public_is_shown() -> None:
     )
     shown = provider.shown({"token": "tok_123", "region": "europe", "older_token": "tok_456"})
     assert shown == {"token": "tok_****", "region": "europe", "older_token": "tok_****"}
+    assert provider.shown({"region": {"deep": "secret"}}) == {"region": "{'de****"}

@@ -20,11 +20,12 @@ from owlrunner.storage.audit import AuditFilters
 from owlrunner.storage.job_runs import Filters
 from owlrunner.trigger_request import TriggerRequest
 from owlrunner.web import inputs, rendering
+from owlrunner.web.admission import Admission
 from owlrunner.web.auth import token_cookie
 from owlrunner.web.exchange import Answer, Request, encode
 from owlrunner.web.login_codes import LoginMails
 from owlrunner.web.readiness import Readiness
-from owlrunner.web.shares import Shares, party_of
+from owlrunner.web.shares import party_of
 from owlrunner.web.site import Site
 from owlrunner.web.slices import in_slices
 from owlrunner.web.streams import Streams
@@ -64,7 +65,7 @@ class Api:
     config: Config
     readiness: Readiness
     streams: Streams
-    shares: Shares
+    admission: Admission
     job_types: bytes
     """The answer of ``/v1/job-types``: the catalog never changes."""
     openapi: bytes
@@ -116,7 +117,7 @@ async def stream_runs(api: Api, request: Request) -> Answer:
     team_id, actor = as_uuid(request.path["teamId"]), request.caller.actor
     wanted = Wanted(team_id, filters, inputs.clamped(query.limit, 50, 200))
     watched = WatchedRuns(api.jobs, who, wanted, shared=api.shared_runs, last_event_id=request.last_event_id)
-    share = partial(api.shares.of, party_of(actor))
+    share = partial(api.admission.of, party_of(actor))
     # Of what is no team, the first look says so.
     team = team_id or actor.id
     return Answer(200, b"", stream=await api.streams.open(watched.look, caller=actor.id, team=team, share=share))

@@ -20,21 +20,23 @@ from owlrunner.errors import PermissionDenied, Unauthenticated
 from owlrunner.integrations import Integrations
 from owlrunner.job_type import Scope
 from owlrunner.jobs import Jobs
+from owlrunner.large_input import LARGE
 from owlrunner.projects import Projects
 from owlrunner.storage.postgres import Database
 from owlrunner.storage.wakeups import Bell
+from owlrunner.web.admission import Admission
 from owlrunner.web.api import Api
 from owlrunner.web.dashboard import add_pages
 from owlrunner.web.dashboard.visitor import PROXIES, TOKEN_COOKIE, token_of_request
 from owlrunner.web.dispatch import Dispatcher
 from owlrunner.web.errors import error_answer, no_route
 from owlrunner.web.exchange import MAX_BODY, Answer, ProtocolRefusal, send_answer
-from owlrunner.web.forms import read_form
+from owlrunner.web.forms import form_size, read_form
 from owlrunner.web.login_codes import LoginMails
 from owlrunner.web.openapi import job_types_document, openapi_document
 from owlrunner.web.readiness import Readiness
 from owlrunner.web.routes import ROUTES
-from owlrunner.web.shares import Shares, party_of
+from owlrunner.web.shares import party_of
 from owlrunner.web.site import Site
 from owlrunner.web.streams import Streams
 
@@ -80,12 +82,15 @@ class Application(QuartTrio):
             # Who is not signed in is told so by the page.
             with contextlib.suppress(Unauthenticated):
                 caller = await self._api.accounts.resolve(token)
+        is_large = False
         if request.method == "POST":
             # Before a share is taken: whoever sends a form slowly, or not at all, holds none meanwhile.
             await read_form(signed_in=caller is not None)
+            is_large = await form_size() > LARGE
         if caller is None:
             return await super().dispatch_request(request_context)
-        async with self._api.shares.of(party_of(caller.actor)):
+        searches = bool(request.args.get("q"))
+        async with self._api.admission.of(party_of(caller.actor), searches=searches, is_large=is_large):
             return await super().dispatch_request(request_context)
 
 
@@ -117,7 +122,7 @@ def build_app(
         mails=mails,
         config=config,
         readiness=Readiness(probe or jobs.db, missing),
-        shares=Shares.of_pool(config.database.pool_size, config.web.max_connections // 2),
+        admission=Admission.of_pool(config.database.pool_size, config.web.max_connections // 2),
         streams=streams or Streams(Bell(), trio.Event()),
         job_types=job_types_document(triggerable),
         openapi=openapi_document(ROUTES, triggerable, site.cookie),

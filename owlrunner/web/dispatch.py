@@ -12,7 +12,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 from owlrunner.accounts import Caller, Origin
 from owlrunner.actor import UserActor, require_permissions
 from owlrunner.errors import InvalidRequest, PermissionDenied, Unauthenticated
-from owlrunner.large_input import decoded
+from owlrunner.large_input import LARGE, decoded
 from owlrunner.web.api import Api
 from owlrunner.web.auth import credential_of
 from owlrunner.web.client_address import origin_of
@@ -130,7 +130,8 @@ class Dispatcher:
         raw_body = await read_body(scope, receive, MAX_STRANGERS_BODY if route.auth is Auth.NONE else MAX_BODY)
         path = {name: unquoted(value, name) for name, value in zip(found.names, found.values, strict=True)}
         query, body, origin = _query(route, scope["query_string"]), None, Origin()
-        async with self._api.shares.of(party_of(caller.actor)) if caller is not None else nullcontext():
+        is_large = len(raw_body) > LARGE
+        async with self._api.admission.of(party_of(caller.actor), is_large=is_large) if caller else nullcontext():
             if route.method != "GET":
                 # Decoding is work like any other, and takes a share. Who only reads leaves nothing on record.
                 body = await _body(route, scope, raw_body)

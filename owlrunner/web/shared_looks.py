@@ -12,6 +12,8 @@ from typing import Generic, TypeVar
 import attrs
 import trio
 
+from owlrunner.errors import TooManyRequests
+
 Found = TypeVar("Found")
 Hold = Callable[[], AbstractAsyncContextManager[object]]
 """What is held while the database is asked, and waited for before."""
@@ -23,6 +25,8 @@ class _Waited(Generic[Found]):
 
     over: trio.Event = attrs.field(factory=trio.Event)
     found: list[Found] = attrs.field(factory=list)
+    busy: TooManyRequests | None = None
+    """Why it did not, where the server has too much to do: then nobody else would come to it either, one after another."""
 
 
 class SharedLooks(Generic[Found]):
@@ -37,6 +41,8 @@ class SharedLooks(Generic[Found]):
             await waited.over.wait()
             if waited.found:
                 return waited.found[0]
+            if waited.busy is not None:
+                raise TooManyRequests(str(waited.busy), retry_after=waited.busy.retry_after)
             # Who was looking has gone, or was refused, which may be no matter of ours.
         return await self._lead(key, look, hold)
 
@@ -48,6 +54,9 @@ class SharedLooks(Generic[Found]):
                 found = await look()
                 waited.found.append(found)
                 return found
+        except TooManyRequests as busy:
+            waited.busy = busy
+            raise
         finally:
             if self._waited.get(key) is waited:
                 del self._waited[key]

@@ -45,7 +45,7 @@ class Shares:
     """
 
     def __init__(self, most: int, most_of_one: int, most_waiting: int = MOST_WAITING) -> None:
-        self._most = most
+        self.most = most
         self._most_of_one = most_of_one
         self._most_waiting = most_waiting
         self._held: Counter[UUID] = Counter()
@@ -55,8 +55,7 @@ class Shares:
     def of_pool(cls, connections: int, most_waiting: int = MOST_WAITING) -> "Shares":
         """So many that some connections are always left for finding out who asks.
 
-        Two parties do not take all of them: a team has its users and its keys, and what holds a share may wait for its turn to
-        search a log, or to be decoded.
+        Two parties do not take all of them: a team has its users and its keys.
         """
         most = connections - connections // 5
         return cls(most, max(1, most * 2 // 5), most_waiting)
@@ -78,7 +77,7 @@ class Shares:
         self._hand_on()
 
     def _has_room(self, party: UUID) -> bool:
-        return self._held[party] < self._most_of_one and self._held.total() < self._most
+        return self._held[party] < self._most_of_one and self._held.total() < self.most
 
     async def _wait(self, party: UUID) -> None:
         """Wait for a turn; it comes with the share."""

@@ -1,5 +1,6 @@
 """Integrations over HTTP: a team connects its projects to providers, and no secret comes back."""
 
+import json
 import logging
 from typing import Any, cast
 from uuid import uuid4
@@ -10,6 +11,7 @@ import pytest
 import trio
 
 from owlrunner.accounts import Administration
+from owlrunner.storage import integrations
 from tests.web.web_world import ACME, CATALOG, World
 
 SECRET = "sk_never_told_again"
@@ -136,6 +138,37 @@ async def test_an_integration_is_changed_in_part(world: World, client: httpx.Asy
     ]
     emptied = await client.patch(path(world, "acme"), json={"config": {"api_key": ""}}, headers=world.auth("admin"))
     assert emptied.json() == {"error": 'Missing required config field: "api_key" (Secret API Key)'}
+
+
+@pytest.mark.parametrize(
+    ("stored", "kept"),
+    [
+        ({"api_key": "sk_old", "of_last_version": 3}, {"of_last_version": 3}),
+        (["no", "object"], {"config": ["no", "object"]}),
+        (None, {"config": None}),
+    ],
+)
+async def test_what_else_is_stored_stays(
+    world: World, client: httpx.AsyncClient, stored: object, kept: dict[str, Any]
+) -> None:
+    """A secret can be changed beside what an earlier version or the operator has stored, which stays and is hidden."""
+    await connect(client, world)
+    await world.sql("update project_integrations set config = %(c)s::jsonb", c=json.dumps(stored))
+    changed = await client.patch(path(world, "acme"), json={"config": {"api_key": SECRET}}, headers=world.auth("key"))
+    assert changed.status_code == 200, changed.text
+    assert changed.json()["config"].items() >= {"api_key": "sk_n****"}.items()
+    assert await world.sql("select config from project_integrations") == [({"api_key": SECRET} | kept,)]
+    unknown = await client.patch(path(world, "acme"), json={"config": {"apikey": "x"}}, headers=world.auth("key"))
+    assert "Unknown config field" in unknown.json()["error"]
+
+
+async def test_a_deleted_projects_integration_stays_as_it_is(world: World, client: httpx.AsyncClient) -> None:
+    """A change that waits while the project is deleted is not made."""
+    await connect(client, world)
+    async with world.db.session() as session, session.transaction():
+        assert await integrations.hold(session, world.project.id, "acme") is not None
+        await session.connection.execute("update projects set deleted_at = now()")
+        assert await integrations.hold(session, world.project.id, "acme") is None
 
 
 async def test_what_was_deleted_begins_anew(world: World, client: httpx.AsyncClient) -> None:

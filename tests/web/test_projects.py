@@ -99,13 +99,22 @@ async def test_a_deleted_project_is_gone_with_its_runs(world: World, client: htt
     again = await _create(client, world, "admin", slug="site")
     assert again["id"] != str(world.project.id)
     slugs = await world.sql("select slug from projects where id = %(i)s", i=world.project.id)
-    assert slugs == [(f"site-{world.project.id}",)]
+    assert slugs == [(f"site~{world.project.id}",)]
     noted = await world.sql(
         "select action::text, actor_type::text, metadata from audit_logs where resource_type = 'project' and resource_id = %(i)s"
         " and action = 'delete'",
         i=str(world.project.id),
     )
     assert noted == [("delete", "user", {"name": world.project.name, "slug": "site"})]
+
+
+async def test_a_freed_slug_is_nobody_elses(world: World, client: httpx.AsyncClient) -> None:
+    """The slug of a deleted project is free whatever slugs other projects of the team have."""
+    gone = await _create(client, world, "admin", slug="docs")
+    await _create(client, world, "admin", slug=f"docs-{gone['id']}")
+    await client.delete(f"/v1/projects/{gone['id']}", headers=world.auth("admin"))
+    again = await _create(client, world, "admin", slug="docs")
+    assert again["id"] != gone["id"]
 
 
 async def test_a_team_has_so_many_projects_at_most(

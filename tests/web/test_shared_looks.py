@@ -7,6 +7,7 @@ import pytest
 import trio
 import trio.testing
 
+from owlrunner.errors import TooManyRequests
 from owlrunner.web.shared_looks import SharedLooks
 
 
@@ -105,3 +106,28 @@ async def test_a_look_that_is_refused_is_everybodys_own() -> None:
         await trio.testing.wait_all_tasks_blocked()
         database.may_begin.set()
     assert results in ([None, 2, 2], [None, 2, 3])
+
+
+async def test_where_there_is_no_share_nobody_waits_on() -> None:
+    """Where whoever looks for all is told that the server is busy, so are they, and not one after another."""
+    shared, told = SharedLooks[int](), list[str]()
+    refused = trio.Event()
+
+    @contextlib.asynccontextmanager
+    async def hold() -> AsyncIterator[None]:
+        await refused.wait()
+        raise TooManyRequests("Too many requests at once", retry_after=7)
+        yield
+
+    async def ask() -> None:
+        with pytest.raises(TooManyRequests, match="Too many requests at once") as busy:
+            await shared.of("runs", database.look, hold)
+        told.append(str(busy.value.retry_after))
+
+    database = Database()
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(ask)
+        await trio.testing.wait_all_tasks_blocked()
+        refused.set()
+    assert told == ["7"] * 5

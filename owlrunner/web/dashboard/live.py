@@ -127,7 +127,7 @@ async def answer(api: Api, look: Look, team_of: TeamOf) -> Response:
         await look(seen)
         return Response(b"", headers=HEADERS)
     who = await visitor(api.accounts)
-    share = partial(api.shares.of, party_of(who.actor))
+    share = partial(api.admission.of, party_of(who.actor), searches=bool(request.args.get("q")))
     stream = await api.streams.open(sight, caller=who.actor.id, team=await team_of(who), share=share)
     response = Response(stream, headers=HEADERS)
     response.timeout = None
