@@ -1,5 +1,6 @@
 """Who searches, or sends what is large, is let in by few, so that what is quick finds a share."""
 
+from functools import partial
 from uuid import UUID, uuid4
 
 import httpx
@@ -28,7 +29,7 @@ async def test_few_do_at_once_what_goes_one_by_one(
 
     greedy = uuid4()
     for party in (greedy, greedy, greedy, *(uuid4() for _ in range(20))):
-        nursery.start_soon(lambda one=party: ask(one, **{what: True}))
+        nursery.start_soon(partial(ask, party, **{what: True}))
     await trio.testing.wait_all_tasks_blocked()
     assert (len(at_work), len(set(at_work))) == (few, few)
     quick = [uuid4() for _ in range(admission.shares.most - few)]
