@@ -41,12 +41,13 @@ async def test_a_locked_partition_is_passed_over(maintained: World) -> None:
     assert result["deleted_rows"] == 0
     assert maintained.sql("select tableoid::regclass::text, count(*) from events group by 1 order by 1") == [
         ("events_2024_02", 10),
+        ("events_2024_04", 10),
         ("events_2024_05", 10),
     ]
 
 
 async def test_a_run_that_can_do_nothing_fails(maintained: World) -> None:
-    """Above the limit and kept from removing anything, a run fails, and its error names every partition and the reason."""
+    """Above the limit and kept from removing anything, a run fails, and its error names what was to go first and the reason."""
     maintained.add_months("2024_01", "2024_04", "2024_05", rows=1)
     with maintained.somebody() as reader:
         reader.execute("select from events")
@@ -54,8 +55,7 @@ async def test_a_run_that_can_do_nothing_fails(maintained: World) -> None:
     assert report.status == "failed"
     assert str(report.error) == (
         "the database is above its limit, and nothing could be removed:"
-        " events_2024_01: given up after 1 tries: canceling statement due to lock timeout;"
-        " events_2024_04: given up after 1 tries: canceling statement due to lock timeout"
+        " events_2024_01: given up after 1 tries: canceling statement due to lock timeout"
     )
     assert maintained.one("select count(*) from events") == 3
 
@@ -89,10 +89,7 @@ async def test_what_must_not_be_dropped_by_this_role_is_named(maintained: World)
     finally:
         maintained.sql(f"drop owned by {role}; drop role {role}")
     assert result["dropped_partitions"] == ["metric_events_2024_02"]
-    assert result["failed"] == {
-        "events_2024_01": "permission denied for table events",
-        "events_2024_04": "permission denied for table events_2024_04",
-    }
+    assert result["failed"] == {"events_2024_01": "permission denied for table events"}
     assert maintained.one("select count(*) from events") == 3
 
 

@@ -153,7 +153,9 @@ async def test_a_new_row_in_an_old_ones_place_stays(maintained: World) -> None:
             maintained.add_event(NOW, f"new {number}")
         assert set(maintained.one(places)) & set(old), "the test is of no use where no place is taken again"
 
-    report = await maintained.run("db_pruning", NOTHING_FITS, batch_rows=100, cancel_when=at(100, replace))
+    report = await maintained.run(
+        "db_pruning", NOTHING_FITS, batch_rows=100, max_pruned_rows=200, cancel_when=at(100, replace)
+    )
     assert (report.status, report.result["deleted_rows"]) == ("completed", 100)
     assert maintained.one("select count(*) from events where message like 'new %%'") == 200
 
@@ -188,7 +190,8 @@ async def test_a_locked_partition_is_named(maintained: World) -> None:
     maintained.add_months("2024_05", rows=10)
     with maintained.somebody() as somebody:
         somebody.execute("lock table events_2024_05 in access exclusive mode")
-        report = await maintained.run("db_pruning", NOTHING_FITS, lock_timeout=0.01)
+        report = await maintained.run("db_pruning", NOTHING_FITS, lock_timeout=0.01, lock_tries=2)
     assert report.status == "failed"
-    assert str(report.error).endswith("removed: events_2024_05: canceling statement due to lock timeout")
+    reason = "events_2024_05: given up after 2 tries: canceling statement due to lock timeout"
+    assert str(report.error).endswith(f"removed: {reason}")
     assert maintained.one(COUNT) == 10
