@@ -17,7 +17,7 @@ from owlrunner_maintenance.sizes import Sizes
 from owlrunner_maintenance.space import oldest_rows
 from owlrunner_maintenance.units import GONE, LockBusy, Units, reason_of
 
-ROUNDS = 5
+ROUNDS = 3
 """How often a run looks whether what it deleted was enough."""
 
 

@@ -72,7 +72,7 @@ def gone(world: World) -> int:
     return count
 
 
-async def test_writers_go_on_while_the_previous_month_is_emptied(million_events: World) -> None:
+async def test_writers_go_on_while_the_previous_month_is_pruned(million_events: World) -> None:
     """With a limit that nothing satisfies, late events of the previous month are never refused, and new ones never lost."""
     world = million_events
     with world.writers(NOW, APRIL, MARCH, count=4) as written:
@@ -86,10 +86,10 @@ async def test_writers_go_on_while_the_previous_month_is_emptied(million_events:
             **EVENTS,
         )
     assert result["dropped_partitions"] == [f"events_{month}" for month in MONTHS[:5]]
-    assert (result["emptied_partitions"], result["deleted_rows"]) == (["events_2024_04"], 20_000)
+    assert (result["emptied_partitions"], result["deleted_rows"]) == ([], 20_000)
     assert_only_dropped_months_refuse(written, {MARCH})
-    # Those of this moment are newer than the rows that went.
-    assert {written.moment_of[message] for message in set(written.messages) - stored(world)} <= {MARCH, APRIL}
+    # Those of April and of this moment are newer than the rows that went.
+    assert {written.moment_of[message] for message in set(written.messages) - stored(world)} <= {MARCH}
     assert written.longest_wait < LONGEST_WAIT
 
 
@@ -115,7 +115,8 @@ async def test_the_oldest_of_a_million_rows(maintained: World) -> None:
         report = await world.run("db_pruning", {"max_size_bytes": limit}, lock_timeout=LOCK_TIMEOUT)
     assert report.status == "completed"
     deleted = report.result["deleted_rows"]
-    assert deleted == pytest.approx(70_000, rel=0.15)
+    # A twentieth, and what the writers added meanwhile.
+    assert 50_000 <= deleted <= 100_000
     assert len(report.progress) >= deleted / 1000
     left = world.sql("select count(*), min(substr(message, 7)::int) from everything where message like 'event%%'")
     assert left == [(1_000_000 - deleted, deleted + 1)]
