@@ -13,6 +13,9 @@ INDEX_ROOM = 63
 _PARTITION_SUFFIX = "_2026_12_99"
 """As long as the longest that a partition gets: year, month, and a number where the plain name is taken."""
 
+MOST_NAMESAKES = 99
+"""How many of one name there may be, told apart by numbers."""
+
 RootId = str | int | UUID
 """The primary key of a row that can be soft-deleted."""
 
@@ -73,6 +76,13 @@ def longest_index_name(table: Names, suffixes: Iterable[str]) -> str:
     """The longest name that a partition of the table, or an index on it, would get."""
     partition = table.name + _PARTITION_SUFFIX
     return max([partition, *(f"{partition}_{suffix}" for suffix in suffixes)], key=lambda name: len(name.encode()))
+
+
+def numbered(name: str, number: int, suffix: str = "") -> str:
+    """The name, with a number unless that is 1, and with a suffix, cut in its front part to what PostgreSQL keeps."""
+    end = (f"_{number}" if number > 1 else "") + (f"_{suffix}" if suffix else "")
+    front = name.encode()[: INDEX_ROOM - len(end.encode())]
+    return front.decode(errors="ignore") + end
 
 
 def in_camel_case(name: str) -> str:

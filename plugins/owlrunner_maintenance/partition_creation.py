@@ -2,13 +2,12 @@
 
 import attrs
 import psycopg
-from psycopg import sql
 
 import owlrunner
-from owlrunner_maintenance.indexes import missing_indexes
-from owlrunner_maintenance.months import Month, Span, as_bound, gaps
-from owlrunner_maintenance.names import Name, Names, Relation
-from owlrunner_maintenance.queries import columns, rows
+from owlrunner_maintenance.indexes import make_index, missing_indexes
+from owlrunner_maintenance.months import Month, gaps
+from owlrunner_maintenance.names import Names, numbered
+from owlrunner_maintenance.new_partition import Made, NewPartition, RowsInDefault
 from owlrunner_maintenance.settings import MaintenanceSettings, PartitionedTable
 from owlrunner_maintenance.tables import PLAIN, Parent, Partition, find_parent, now, partitions
 from owlrunner_maintenance.units import MaintenanceFailed, Stopped, Units, reason_of, units_of
@@ -19,6 +18,8 @@ _SOMEBODY_WAS_QUICKER = (
     psycopg.errors.DuplicateObject,
     psycopg.errors.InvalidObjectDefinition,
     psycopg.errors.UniqueViolation,
+    # A row of the month has just come into the default partition.
+    psycopg.errors.CheckViolation,
 )
 """A second look decides: the partition of another server is there now, or what is in the way is in the way for good."""
 
@@ -33,6 +34,22 @@ class _Report:
     indexes: list[str] = attrs.field(factory=list)
     failed: dict[str, str] = attrs.field(factory=dict)
     """What could not be made → why."""
+    overlapping: set[str] = attrs.field(factory=set)
+    """Partitions that were there before and have other bounds than a month."""
+    names_taken: dict[str, str] = attrs.field(factory=dict)
+    """New partition → what has the name that it would have had."""
+    in_default: dict[str, dict[str, object]] = attrs.field(factory=dict)
+    """Month of a table that could not be made → the default partition that holds rows of it, and how many."""
+    moved: dict[str, int] = attrs.field(factory=dict)
+    """New partition → how many rows it got out of the default partition."""
+
+    def note(self, made: list[Made], found: list[Partition], month: Month, names: Names) -> None:
+        """A month is covered by what was made now and what was found."""
+        self.created += [one.name for one in made]
+        self.existing += bool(found)
+        self.overlapping |= {names.label(one.relation.name) for one in found if one.span != month.span}
+        self.names_taken |= {one.name: one.instead_of for one in made if one.instead_of}
+        self.moved |= {one.name: one.moved for one in made if one.moved}
 
     def result(self, covered: dict[str, bool], *, cancelled: bool) -> dict[str, object]:
         """The run's result: for each table whether all its months are there; ``cancelled_at`` counts months of tables."""
@@ -42,6 +59,13 @@ class _Report:
             "existing": self.existing,
             "indexes_created": self.indexes,
         }
+        told: dict[str, object] = {
+            "overlapping": sorted(self.overlapping),
+            "names_taken": self.names_taken,
+            "in_default_partition": self.in_default,
+            "moved_from_default": self.moved,
+        }
+        result |= {key: value for key, value in told.items() if value}
         if cancelled:
             result["cancelled_at"] = self.done
         return result
@@ -81,40 +105,47 @@ async def _create_all(
     ctx.progress(0, total, "Looking for missing partitions...")
     adopted: dict[int, tuple[PartitionedTable, Partition]] = {}
     for table in settings.partitioned_tables:
-        failures = len(report.failed)
+        all_there = True
         for month in months:
             units.stop_if_cancelled()
-            made, found = await _cover(units, report, table, month)
-            report.created += made
-            report.existing += bool(found)
+            done = await _cover(units, report, table, month)
+            made, found = done or ([], [])
+            all_there = all_there and done is not None
             adopted |= {partition.relation.oid: (table, partition) for partition in found}
             report.done += 1
             ctx.progress(report.done, total, f"{table.table} {month}: {'created' if made else 'checked'}")
-        covered[table.table] = len(report.failed) == failures
+        covered[table.table] = all_there
     return list(adopted.values())
 
 
 async def _cover(
     units: Units, report: _Report, table: PartitionedTable, month: Month
-) -> tuple[list[str], list[Partition]]:
-    """Cover one month of one table; return the names of new partitions, and the partitions that cover it since before."""
+) -> tuple[list[Made], list[Partition]] | None:
+    """Cover one month of one table; return the new partitions, and those that cover it since before. None if that failed."""
 
-    async def work(connection: owlrunner.Connection) -> tuple[list[str], list[Partition]]:
+    async def work(connection: owlrunner.Connection) -> tuple[list[Made], list[Partition]]:
         # Looked up anew at each try, because another server may have been at it meanwhile.
         parent = await find_parent(connection, Names.of(table.table))
         if not isinstance(parent, Parent):
             raise MaintenanceFailed(_UNUSABLE[parent])
-        found = [
-            one
-            for one in await partitions(connection, parent.relation)
-            if one.span is not None and one.span.overlaps(month.span)
-        ]
+        everything = await partitions(connection, parent.relation)
+        default = next((one for one in everything if one.span is None), None)
+        found = [one for one in everything if one.span is not None and one.span.overlaps(month.span)]
         missing = gaps(month.span, [one.span for one in found if one.span is not None])
-        return [await _create(connection, parent, table, month, span) for span in missing], found
+        made = [
+            await NewPartition(units.settings, table, parent, default, month, span).create(connection)
+            for span in missing
+        ]
+        return made, found
 
     what = f"{table.table} {month}"
     try:
         made, found = await units.patiently(what, work, again_after=_SOMEBODY_WAS_QUICKER)
+    except RowsInDefault as error:
+        # Events go on coming in, and no further try would change it, so the run does not fail for this.
+        report.in_default[what] = {"partition": error.partition, "rows": error.rows, "reason": error.why_not_moved}
+        units.ctx.log.warning("%s: %s", what, error)
+        return None
     except MaintenanceFailed as error:
         report.failed[what] = str(error).removeprefix(f"{what}: ")
     except psycopg.Error as error:
@@ -122,11 +153,12 @@ async def _cover(
             raise
         report.failed[what] = reason_of(error)
     else:
-        for name in made:
-            units.ctx.log.info("created partition %s", name)
+        for one in made:
+            units.ctx.log.info("created partition %s", one.name)
+        report.note(made, found, month, Names.of(table.table))
         return made, found
     units.ctx.log.warning("%s: %s", what, report.failed[what])
-    return [], []
+    return None
 
 
 _UNUSABLE = {
@@ -135,73 +167,18 @@ _UNUSABLE = {
 }
 
 
-async def _create(
-    connection: owlrunner.Connection, parent: Parent, table: PartitionedTable, month: Month, span: Span
-) -> str:
-    """Make one partition with its indexes, in the transaction under way; return its name."""
-    schema = parent.relation.schema
-    name = await _free_name(connection, schema, f"{parent.relation.name}_{month}")
-    partition = Name(schema, name)
-    tablespace = sql.SQL("tablespace {}").format(Name(parent.tablespace)) if parent.tablespace else sql.SQL("")
-    await rows(
-        connection,
-        "create_table_like",
-        partition=partition,
-        parent=parent.relation.identifier,
-        tablespace=tablespace,
-    )
-    for suffix, indexed in table.indexes.items():
-        index = Name(f"{name}_{suffix}")
-        await rows(connection, "create_index", index=index, partition=partition, columns=columns(indexed))
-    await rows(
-        connection,
-        "attach_partition",
-        parent=parent.relation.identifier,
-        partition=partition,
-        lower=sql.Literal(as_bound(span.start)),
-        upper=sql.Literal(as_bound(span.end)),
-    )
-    return Names.of(table.table).label(name)
-
-
-async def _free_name(connection: owlrunner.Connection, schema: str, name: str) -> str:
-    """The name, or with a number where something has it already: a partition of other bounds, or one that was detached."""
-    candidate, number = name, 1
-    while (await rows(connection, "name_is_taken", {"schema": schema, "name": candidate}))[0][0]:
-        number += 1
-        candidate = f"{name}_{number}"
-    return candidate
-
-
 async def _complete_indexes(units: Units, report: _Report, table: PartitionedTable, partition: Partition) -> None:
     """Give a partition that was there before the indexes it lacks, beside those who write to it."""
     if partition.kind != PLAIN:
         return
-    relation = partition.relation
-    for suffix, leftover in await missing_indexes(units, relation, table.indexes):
+    for missing in await missing_indexes(units, partition.relation, table.indexes):
         units.stop_if_cancelled()
-        name = f"{relation.name}_{suffix}"
-        units.ctx.log.info("creating index %s", name)
+        wanted = numbered(partition.relation.name, 1, missing.suffix)
+        units.ctx.log.info("creating index %s", wanted)
         try:
-            if leftover:
-                await rows(units.connection, "drop_index_concurrently", index=Name(relation.schema, name))
-            await _create_index(units.connection, relation, name, table.indexes[suffix])
-        except psycopg.Error as error:
+            report.indexes.append(await make_index(units, partition.relation, missing))
+        except (psycopg.Error, MaintenanceFailed) as error:
             if units.connection.closed:
                 raise
-            report.failed[f"index {name}"] = reason_of(error)
-            units.ctx.log.warning("index %s: %s", name, report.failed[f"index {name}"])
-        else:
-            report.indexes.append(name)
-
-
-async def _create_index(
-    connection: owlrunner.Connection, relation: Relation, name: str, indexed: tuple[str, ...]
-) -> None:
-    await rows(
-        connection,
-        "create_index_concurrently",
-        index=Name(name),
-        partition=relation.identifier,
-        columns=columns(indexed),
-    )
+            report.failed[f"index {wanted}"] = reason_of(error)
+            units.ctx.log.warning("index %s: %s", wanted, report.failed[f"index {wanted}"])

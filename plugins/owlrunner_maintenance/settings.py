@@ -123,6 +123,8 @@ class MaintenanceSettings:
     partitioned_tables: list[PartitionedTable] = attrs.field(factory=lambda: [_EVENTS, _METRIC_EVENTS, _FUNNEL_EVENTS])
     months_ahead: int = attrs.field(default=2, validator=_between(0, 120))
     """How many months after the current one get their partition; the month before it gets one too."""
+    move_from_default: bool = False
+    """Whether partition_creation moves the rows of a month out of a default partition, which keep that month from being made."""
     soft_deleted_roots: tuple[str, ...] = attrs.field(
         default=("teams", "projects", "apps"), validator=deep_iterable(_names)
     )

@@ -74,15 +74,22 @@ class Units:
     ) -> T:
         """Do one unit of work, again when a lock could not be had, or after an error that a second look resolves.
 
+        An error that the second look meets again is there for good, and raised.
+
         Raises LockBusy when that did not help, and Stopped when the run is cancelled meanwhile.
         """
         pause = FIRST_PAUSE
+        met: set[str] = set()
         for tries_left in reversed(range(self.settings.lock_tries)):
             self.stop_if_cancelled()
             try:
                 return await self.once(work)
             except IN_THE_WAY + again_after as error:
                 reason = error.diag.message_primary or type(error).__name__
+                if not isinstance(error, IN_THE_WAY):
+                    if reason in met:
+                        raise
+                    met.add(reason)
                 if not tries_left:
                     tries = self.settings.lock_tries
                     raise LockBusy(f"{what}: given up after {tries} tries: {reason}") from error

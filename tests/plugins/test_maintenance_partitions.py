@@ -204,17 +204,6 @@ async def test_a_name_that_is_taken(maintained: World) -> None:
     assert maintained.bounds("events_2024_05_2").startswith("('2024-05-01")
 
 
-async def test_rows_in_the_default_partition_are_told(maintained: World) -> None:
-    """A month whose rows lie in the default partition fails the run by name, after all other months were made."""
-    maintained.sql("create table rest partition of events default")
-    maintained.add_event(NOW)
-    report = await maintained.run("partition_creation", attempt=3)
-    assert report.status == "failed"
-    assert "events 2024_05: updated partition constraint for default partition" in str(report.error)
-    assert len(maintained.partitions("events")) == 4
-    assert len(maintained.partitions("funnel_events")) == 4
-
-
 async def test_a_missing_index_is_made_and_a_broken_one_again(maintained: World) -> None:
     """An adopted partition gets the indexes it lacks; one that is there under another name counts; an invalid one is rebuilt."""
     await maintained.result("partition_creation", **ONE_TABLE)

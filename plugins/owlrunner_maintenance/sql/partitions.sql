@@ -13,6 +13,6 @@ select
 from pg_inherits i
 join pg_class c on c.oid = i.inhrelid
 join pg_namespace n on n.oid = c.relnamespace
-cross join lateral regexp_match(pg_get_expr(c.relpartbound, 0), '^FOR VALUES FROM \((.*)\) TO \((.*)\)$') as bounds
+cross join lateral regexp_match(pg_get_expr(c.relpartbound, 0), '^FOR VALUES FROM [(](.*)[)] TO [(](.*)[)]$') as bounds
 where i.inhparent = %(parent)s::oid and not i.inhdetachpending and c.relispartition
 order by 5, c.relname;
