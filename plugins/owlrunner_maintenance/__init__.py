@@ -144,10 +144,10 @@ def run_retention_job(settings: MaintenanceSettings) -> owlrunner.AnyJobType:
         off=off,
     )
     async def run_retention(ctx: owlrunner.JobContext, params: RetentionParams) -> dict[str, object]:
-        """Delete runs that ended long ago, with their logs and notifications, and old fires of schedules.
+        """Delete runs that ended long ago, with all that hangs on them, and old fires of schedules.
 
-        Returns ``runs``, ``logs``, ``notifications``, ``fires``, ``login_codes``, ``sign_ins`` and the ``cutoff``; without an
-        age ``skipped`` and ``reason``. Raises OwlRunnerError when others had a table locked for too long.
+        Returns ``runs``, ``logs``, ``progress``, ``notifications``, ``fires``, ``login_codes``, ``sign_ins`` and the
+        ``cutoff``; without an age ``skipped`` and ``reason``. Raises OwlRunnerError when others had a table locked for too long.
         """
         days = days_of(params)
         return await forget(ctx, settings, days=days, dry_run=params.dry_run) if days else dict(KEEPS_ALL)

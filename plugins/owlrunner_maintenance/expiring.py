@@ -6,10 +6,12 @@ import attrs
 
 import owlrunner
 from owlrunner_maintenance.foreign_keys import ForeignKeys, foreign_keys
+from owlrunner_maintenance.hanging import Hanging
 from owlrunner_maintenance.names import Names, Relation
 from owlrunner_maintenance.queries import rows
 from owlrunner_maintenance.roots import Linked, RootTable
-from owlrunner_maintenance.settings import MaintenanceSettings
+from owlrunner_maintenance.settings import LinkedTable, MaintenanceSettings
+from owlrunner_maintenance.space import stored_bytes
 from owlrunner_maintenance.units import MaintenanceFailed
 
 
@@ -41,7 +43,7 @@ async def look(connection: owlrunner.Connection, settings: MaintenanceSettings) 
                 raise MaintenanceFailed(f"soft_deleted_roots: {written} needs a primary key of one column")
             found[written] = relation, key[0]
     linked = [
-        Linked(one, *found[one.root], Relation(*row))
+        await _linked(connection, one, found[one.root], Relation(*row), keys)
         for one in settings.linked_tables
         if one.root in found
         for row in await rows(connection, "linked_table", attrs.asdict(Names.of(one.table)))
@@ -73,7 +75,20 @@ async def look(connection: owlrunner.Connection, settings: MaintenanceSettings) 
             *(Names.of(written).name for written in settings.soft_deleted_leaves),
             *(Names.of(one.table).name for one in settings.linked_tables),
             *(table.name for root in roots.values() for table in root.below.order),
+            *(table.relation.name for one in linked if one.hanging for table in one.hanging.tables),
         ),
+    )
+
+
+async def _linked(
+    connection: owlrunner.Connection, one: LinkedTable, root: tuple[Relation, str], table: Relation, keys: ForeignKeys
+) -> Linked:
+    return Linked(
+        one,
+        *root,
+        table,
+        await stored_bytes(connection, table),
+        await Hanging.on(connection, keys, table) if one.batches else None,
     )
 
 

@@ -16,7 +16,7 @@ from owlrunner_maintenance.units import LONGEST_PAUSE, Units
 
 T = TypeVar("T")
 
-COUNTERS = ("runs", "logs", "notifications", "fires", "login_codes", "sign_ins")
+COUNTERS = ("runs", "logs", "progress", "notifications", "fires", "login_codes", "sign_ins")
 """What is counted, as the result names it."""
 
 

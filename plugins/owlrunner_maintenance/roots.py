@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import attrs
@@ -11,6 +12,7 @@ from psycopg import sql
 
 import owlrunner
 from owlrunner_maintenance.foreign_keys import Below, ForeignKey
+from owlrunner_maintenance.hanging import Hanging, WeighedRemoval, batches
 from owlrunner_maintenance.names import Name, Relation
 from owlrunner_maintenance.queries import changed, columns, query, rows
 from owlrunner_maintenance.settings import LinkedTable
@@ -47,6 +49,10 @@ class Linked:
     root: Relation
     root_key: str
     relation: Relation
+    stored: sql.Composed
+    """The bytes of one of its rows."""
+    hanging: Hanging | None
+    """What hangs on its rows, to be weighed and counted where they go in batches."""
 
     @property
     def parts(self) -> dict[str, sql.Composable]:
@@ -101,7 +107,9 @@ class Removal:
 
         async def look(connection: owlrunner.Connection, going: Going) -> list[tuple[Any, ...]]:
             params = {"ids": await _ids(connection, linked, going), "batch": step, "rows": most}
-            return await rows(connection, "linked_places", params, **linked.parts) if params["ids"] else []
+            params["bytes"] = self.units.settings.batch_bytes
+            parts = linked.parts | {"stored": linked.stored}
+            return await rows(connection, "linked_places", params, **parts) if params["ids"] else []
 
         deleted = most
         # A look that was not full was the last: what comes in meanwhile goes with the root, else a busy writer kept us here.
@@ -111,25 +119,54 @@ class Removal:
                 return False
             deleted = 0
             for schema, table, places in found:
-                batch = await self._remove_batch(root, linked, Name(schema, table), places)
+                try:
+                    batch = await self._remove_places(root, linked, Name(schema, table), places)
+                except psycopg.errors.UndefinedTable:
+                    # The partition was dropped meanwhile, and its rows with it.
+                    batch = Counter()
                 if batch is None:
                     return False
-                deleted += batch
-                removed[name] += batch
+                deleted += batch[name]
+                removed.update(batch)
                 self.tell(f"{root}: {removed[name]:,} rows of {linked.settings.table} deleted so far")
         return True
 
-    async def _remove_batch(self, root: Root, linked: Linked, stored_in: Name, places: str) -> int | None:
-        async def work(connection: owlrunner.Connection, going: Going) -> int:
+    async def _remove_places(self, root: Root, linked: Linked, stored_in: Name, places: str) -> Counter[str] | None:
+        """Remove one batch of rows with what hangs on them; None once the root is not to go any more."""
+        parts = linked.parts | {"table": stored_in}
+        if linked.hanging is not None:
+            removal = WeighedRemoval(self.units.settings, linked.hanging, parts | {"stored": linked.stored})
+            return await self._remove_weighed(root, linked, removal, places)
+
+        async def work(connection: owlrunner.Connection, going: Going) -> Counter[str]:
             # Asked again each time: what was moved away from the root in the meantime keeps its rows.
             params = {"ids": await _ids(connection, linked, going), "places": places}
-            return await changed(connection, "delete_linked_batch", params, **(linked.parts | {"table": stored_in}))
+            return Counter({linked.relation.name: await changed(connection, "delete_linked_batch", params, **parts)})
 
-        try:
-            return await self._unit(root, "share", work)
-        except psycopg.errors.UndefinedTable:
-            # The partition was dropped meanwhile, and its rows with it.
-            return 0
+        return await self._unit(root, "share", work)
+
+    async def _remove_weighed(
+        self, root: Root, linked: Linked, removal: WeighedRemoval, places: str
+    ) -> Counter[str] | None:
+        """Remove rows with what hangs on them in as many transactions as that takes."""
+
+        async def unit(work: Callable[[owlrunner.Connection, list[Any]], Awaitable[T]]) -> T | None:
+            async def with_ids(connection: owlrunner.Connection, going: Going) -> T:
+                return await work(connection, await _ids(connection, linked, going))
+
+            return await self._unit(root, "share", with_ids)
+
+        gone: Counter[str] = Counter()
+        for batch in batches(await unit(partial(removal.weigh, places=places)) or [], self.units.settings):
+            keys = [one.key for one in batch]
+            if batch[0].weight.exceeds(self.units.settings):
+                while piece := await unit(partial(removal.lighten, keys=keys)):
+                    gone += piece
+            went = await unit(partial(removal.delete, keys=keys, name=linked.relation.name))
+            if went is None:
+                return None
+            gone += went
+        return gone
 
     async def _remove_root(self, connection: owlrunner.Connection, root: Root, going: Going) -> Counter[str]:
         """The root's transaction: first what refuses, last the root."""

@@ -148,7 +148,9 @@ class MaintenanceSettings:
     lock_tries: int = attrs.field(default=10, validator=_between(1, 1000))
     """How often a lock is tried for, with growing pauses of up to two seconds."""
     batch_rows: int = attrs.field(default=1000, validator=_between(1, 1_000_000))
-    """How many rows one DELETE takes."""
+    """How many rows one DELETE takes, with all that hangs on them where these are runs."""
+    batch_bytes: int = attrs.field(default=16 * 1024**2, validator=_between(1, 1024**4))
+    """How many bytes, as they are stored, go in one transaction of run_retention or one batch of soft_delete_cleanup."""
     max_pruned_rows: int = attrs.field(default=100_000, validator=_between(1, 1_000_000))
     """How many rows db_pruning deletes in one run when there is no old partition left to drop."""
 

@@ -32,7 +32,7 @@ async def measure(connection: owlrunner.Connection, table: Relation) -> Space:
         "live_rows",
         {"percent": 100 * share},
         partition=table.identifier,
-        stored=await _stored(connection, table),
+        stored=await stored_bytes(connection, table),
     )
     if not counted:
         return Space(total, 0, total if share == 1.0 else 0, emptying_frees=share == 1.0)
@@ -52,12 +52,12 @@ async def oldest_rows(
         {"rows": most},
         partition=table.identifier,
         column=Name(column),
-        stored=await _stored(connection, table),
+        stored=await stored_bytes(connection, table),
     )
     return [OldRow(place, written, moment, size * space.weight) for place, written, moment, size in found]
 
 
-async def _stored(connection: owlrunner.Connection, table: Relation) -> sql.Composed:
+async def stored_bytes(connection: owlrunner.Connection, table: Relation) -> sql.Composed:
     """The bytes of a row's values as they are stored."""
     names = await rows(connection, "stored_columns", {"partition": table.oid})
     return sql.SQL(" + ").join(

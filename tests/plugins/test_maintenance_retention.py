@@ -25,7 +25,7 @@ DAY = timedelta(days=1)
 OLD = NOW - 100 * DAY
 CUTOFF = NOW - 90 * DAY
 YOUNG = NOW - 80 * DAY
-NOTHING = dict.fromkeys(("runs", "logs", "notifications", "fires", "login_codes", "sign_ins"), 0)
+NOTHING = dict.fromkeys(("runs", "logs", "progress", "notifications", "fires", "login_codes", "sign_ins"), 0)
 MANY = 200_000
 
 
@@ -367,7 +367,9 @@ async def test_progress_and_log_tell_what_is_done(history: History) -> None:
     assert [(told.processed, told.total) for told in report.progress] == [(0, 12), (4, 12), (6, 12), (10, 12), (12, 12)]
     assert report.progress[2].message == "6 runs deleted"
     (line,) = report.logs
-    assert line.startswith(f"deleted of what ended before {instant(CUTOFF)}: 6 runs, 0 logs, 0 notifications, 6 fires")
+    assert line.startswith(
+        f"deleted of what ended before {instant(CUTOFF)}: 6 runs, 0 logs, 0 progress, 0 notifications, 6 fires"
+    )
 
 
 async def test_a_run_that_somebody_works_on_is_left_for_the_next_time(history: History) -> None:
