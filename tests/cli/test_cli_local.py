@@ -147,7 +147,7 @@ def test_config_check_shows_no_secret(owlrunner: Invoke) -> None:
 def test_plugins_list_names_what_they_offer(owlrunner: Invoke) -> None:
     """Every plugin is listed with its job types."""
     listed = {plugin["name"]: plugin["job_types"] for plugin in _json(owlrunner("plugins", "list", "--format", "json"))}
-    assert listed["revenuecat"] == ["revenuecat_sync", "revenuecat_user_backfill", "revenuecat_user_sync"]
+    assert listed["revenuecat"] == ["revenuecat_sync", "revenuecat_user_sync", "revenuecat_user_backfill"]
     assert "job type revenuecat_sync, scope project: RevenueCat Sync" in owlrunner("plugins", "list").stdout
     assert owlrunner("plugins", "check").stdout.startswith("ok: ")
 
