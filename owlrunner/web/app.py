@@ -73,6 +73,7 @@ class Application(QuartTrio):
         self.dispatcher = dispatcher
         self.site = api.site
         self.mails = api.mails
+        self.admission = api.admission
         self._api = api
 
     async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:

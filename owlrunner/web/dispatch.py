@@ -3,15 +3,16 @@
 The order is a promise: who may not do a thing is told so before anything is said about what was sent.
 """
 
-from collections.abc import Iterable
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import attrs
+import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
 from owlrunner.accounts import Caller, Origin
 from owlrunner.actor import UserActor, require_permissions
-from owlrunner.errors import InvalidRequest, PermissionDenied, Unauthenticated
+from owlrunner.errors import InvalidRequest, PermissionDenied, Refused, Unauthenticated
 from owlrunner.large_input import LARGE, decoded
 from owlrunner.web.api import Api
 from owlrunner.web.auth import credential_of
@@ -130,8 +131,7 @@ class Dispatcher:
         raw_body = await read_body(scope, receive, MAX_STRANGERS_BODY if route.auth is Auth.NONE else MAX_BODY)
         path = {name: unquoted(value, name) for name, value in zip(found.names, found.values, strict=True)}
         query, body, origin = _query(route, scope["query_string"]), None, Origin()
-        is_large = len(raw_body) > LARGE
-        async with self._api.admission.of(party_of(caller.actor), is_large=is_large) if caller else nullcontext():
+        async with self._admitted(caller, receive, is_large=len(raw_body) > LARGE):
             if route.method != "GET":
                 # Decoding is work like any other, and takes a share. Who only reads leaves nothing on record.
                 body = await _body(route, scope, raw_body)
@@ -149,6 +149,32 @@ class Dispatcher:
                 last_event_id=_last_event_id(scope) if route.streams else "",
             )
             return await route.handler(self._api, request)
+
+    @asynccontextmanager
+    async def _admitted(
+        self, caller: Caller | None, receive: ASGIReceiveCallable, *, is_large: bool
+    ) -> AsyncIterator[None]:
+        """Let the request be worked on as long as the block lasts, once its turn has come. Raises ClientGone.
+
+        Whoever hangs up meanwhile leaves: else a crowd that comes and goes would keep connections, bodies and turns.
+        """
+        if caller is None:
+            yield
+            return
+        async with AsyncExitStack() as held:
+            # Raised from inside a nursery it would come in a group.
+            outcome: Exception | None = ClientGone()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_cancel_when_gone, receive, nursery.cancel_scope)
+                try:
+                    await held.enter_async_context(self._api.admission.of(party_of(caller.actor), is_large=is_large))
+                    outcome = None
+                except Refused as refusal:
+                    outcome = refusal
+                nursery.cancel_scope.cancel()
+            if outcome is not None:
+                raise outcome
+            yield
 
     async def _allowed(self, route: Route, scope: HTTPScope) -> tuple[Caller | None, str | None]:
         """Who asks, with what the route wants of them. Raises Unauthenticated and PermissionDenied."""
@@ -169,6 +195,12 @@ class Dispatcher:
         if route.auth is Auth.USER and not isinstance(caller.actor, UserActor):
             raise PermissionDenied(route.users_only)
         return caller, credential
+
+
+async def _cancel_when_gone(receive: ASGIReceiveCallable, scope: trio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
 
 
 def _last_event_id(scope: HTTPScope) -> str:

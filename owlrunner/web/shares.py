@@ -72,6 +72,11 @@ class Shares:
         finally:
             self._give_back(party)
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a share."""
+        return sum(map(len, self._waiting.values()))
+
     def _give_back(self, party: UUID) -> None:
         self._held -= Counter([party])
         self._hand_on()
@@ -103,7 +108,7 @@ class Shares:
 
     def _make_room(self, party: UUID) -> None:
         """Find a place to wait for one more of a party. Raises TooManyRequests."""
-        if sum(map(len, self._waiting.values())) < self._most_waiting:
+        if self.waiting < self._most_waiting:
             return
         largest = max(self._waiting, key=lambda one: len(self._waiting[one]))
         if len(self._waiting[largest]) <= len(self._waiting.get(party, ())) + 1:

@@ -1,5 +1,6 @@
 """Who searches, or sends what is large, is let in by few, so that what is quick finds a share."""
 
+import json
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -11,6 +12,7 @@ import trio.testing
 from owlrunner.accounts import Accounts, Administration
 from owlrunner.jobs import Jobs
 from owlrunner.web.admission import Admission
+from tests.web.listening import address, served
 from tests.web.web_world import World
 
 
@@ -75,6 +77,29 @@ async def test_searching_users_leave_others_their_shares(
         assert page.status_code == 200
     assert len(started) <= 2
     nursery.cancel_scope.cancel()
+
+
+async def test_who_hangs_up_leaves_the_queue(world: World, nursery: trio.Nursery) -> None:
+    """A client that goes while its request waits for a place takes it along: nothing is done for it, and its place is free."""
+    admission = world.app.admission
+    body = json.dumps({"job_type": "crowd", "project_id": str(world.project.id), "params": {"label": "x" * 20_000}})
+    head = (
+        f"POST /v1/teams/{world.team.id}/jobs/trigger HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    )
+    head += f"Authorization: Bearer {world.credentials['key']}\r\nContent-Length: {len(body)}\r\n\r\n"
+    async with admission.large.of(world.team.id), served(world.app, nursery) as site:
+        streams = [await trio.open_tcp_stream(*address(site.url)) for _ in range(3)]
+        for stream in streams:
+            await stream.send_all((head + body).encode())
+        with trio.fail_after(4):
+            while admission.large.waiting < len(streams):
+                await trio.sleep(0.01)
+            for stream in streams:
+                await stream.aclose()
+            # Before those who wait are refused.
+            while admission.large.waiting:
+                await trio.sleep(0.01)
+    assert await world.sql("select count(*) from job_runs") == [(0,)]
 
 
 async def _token(world: World, user_id: UUID) -> str:
