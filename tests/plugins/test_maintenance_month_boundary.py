@@ -194,7 +194,8 @@ async def test_the_turn_of_a_month_takes_nothing(maintained: World, partitioned:
     for _ in range(3):
         maintained.fill("events", "timestamptz '2024-06-01 00:00+00'", 2000)
         again = await maintained.result("db_pruning", limit)
-        assert (again["deleted_rows"], again["emptied_partitions"]) == (pytest.approx(2000, rel=0.2), [])
+        # What a row takes is estimated, and older versions of PostgreSQL fill the pages of indexes less.
+        assert (again["deleted_rows"], again["emptied_partitions"]) == (pytest.approx(2000, rel=0.3), [])
         assert maintained.one("select count(*) from events where timestamp >= '2024-06-01 00:00+00'") % 2000 == 0
     assert maintained.one("select count(*) from events") == pytest.approx(left, rel=0.1)
     # July makes May an old month, which goes as a whole once something has to go, and not before.
