@@ -9,7 +9,7 @@ import owlrunner
 from owlrunner_revenuecat.api import open_revenuecat
 from owlrunner_revenuecat.customer import ANONYMOUS
 from owlrunner_revenuecat.integration import integration_of
-from owlrunner_revenuecat.settings import LONGEST_USER_ID, SyncParams, SyncSettings
+from owlrunner_revenuecat.settings import SyncParams, SyncSettings, can_be_user_id
 from owlrunner_revenuecat.sharing import SharedLimit
 from owlrunner_revenuecat.storage import insert_users
 
@@ -48,7 +48,7 @@ async def backfill_project(ctx: owlrunner.JobContext, settings: SyncSettings, pa
         while not ctx.is_cancelled():
             ids, cursor = await revenuecat.customer_ids(revenuecat_project, cursor)
             own = [one for one in ids if not one.startswith(ANONYMOUS)]
-            usable = {one for one in own if 0 < len(one) <= LONGEST_USER_ID and "\0" not in one}
+            usable = set(filter(can_be_user_id, own))
             async with ctx.connect() as connection:
                 created = await insert_users(connection, project_id, sorted(usable))
             listed.customers += len(ids)

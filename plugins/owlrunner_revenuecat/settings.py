@@ -16,6 +16,11 @@ LONGEST_USER_ID = 255
 """Characters that ``app_users.user_id`` holds."""
 
 
+def can_be_user_id(text: str) -> bool:
+    """Whether ``app_users.user_id`` can hold a text."""
+    return 0 < len(text) <= LONGEST_USER_ID and "\0" not in text
+
+
 def _web_address(_instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:

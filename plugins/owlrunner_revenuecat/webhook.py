@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from owlrunner_revenuecat.customer import ANONYMOUS
-from owlrunner_revenuecat.settings import LONGEST_USER_ID, MOST_USERS
+from owlrunner_revenuecat.settings import MOST_USERS, can_be_user_id
 
 _ONE = ("app_user_id", "original_app_user_id")
 _MANY = ("aliases", "transferred_from", "transferred_to")
@@ -23,7 +23,7 @@ def users_of(event: Mapping[str, Any]) -> dict[str, Any] | None:
     named = list(_ids(event))
     if not named:
         raise ValueError("no user ID")
-    own = [one for one in named if not one.startswith(ANONYMOUS) and len(one) <= LONGEST_USER_ID and "\0" not in one]
+    own = [one for one in named if not one.startswith(ANONYMOUS) and can_be_user_id(one)]
     return {"user_ids": list(dict.fromkeys(own))[:MOST_USERS]} if own else None
 
 

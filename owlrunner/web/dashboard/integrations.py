@@ -1,6 +1,7 @@
 """The forms by which a team's admins connect a project to providers, and start a sync."""
 
 from collections.abc import Mapping
+from uuid import UUID
 
 from quart import Blueprint
 from werkzeug.wrappers import Response as BaseResponse
@@ -47,18 +48,17 @@ def add_routes(pages: Blueprint, api: Api) -> None:
                 await api.integrations.delete(who.actor, identity, provider)
                 return to_project(identity, "disconnected")
             case "sync":
-                return await _sync(api, who.actor, project_id, provider)
+                return await _sync(api, who.actor, identity, provider)
         raise NotFound("There is no such page")
 
 
-async def _sync(api: Api, actor: UserActor, project_id: str, provider: str) -> BaseResponse:
+async def _sync(api: Api, actor: UserActor, project_id: UUID, provider: str) -> BaseResponse:
     """Start a sync and lead to its run, or to the one that exists."""
-    identity = required_uuid(project_id, "project id")
     try:
-        run_id, _ = await api.integrations.sync(actor, identity, provider)
+        run_id, _ = await api.integrations.sync(actor, project_id, provider)
     except RunAlreadyActive as taken:
         return to_run(taken.existing_run_id)
-    return to_run(run_id, "started") if run_id is not None else to_project(identity, "empty")
+    return to_run(run_id, "started") if run_id is not None else to_project(project_id, "empty")
 
 
 def _changes(api: Api, provider: str, typed: Mapping[str, str]) -> dict[str, str]:
