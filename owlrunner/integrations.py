@@ -72,8 +72,9 @@ class Integrations:
             there = await integrations.hold(session, project_id, provider)
             if there is None:
                 raise _not_found()
-            merged = None if config is None else {**there.config, **config}
-            if merged is not None and config is not None:
+            merged = None
+            if config is not None:
+                merged = {**there.config, **config}
                 # What the operator or an earlier version of the plugin has stored besides stays, and is nobody's mistake.
                 known = {field.key for field in rules.fields}
                 rules.check({key: value for key, value in merged.items() if key in known or key in config})
@@ -93,12 +94,7 @@ class Integrations:
         """
         project = await self._projects.view(actor, project_id, WRITE, Role.ADMIN)
         offered = self.providers.get(provider)
-        there = await integrations.of_project(self.db, project_id)
-        if (
-            offered is None
-            or not offered.sync_job
-            or not any(one.provider == provider and one.enabled for one in there)
-        ):
+        if offered is None or not offered.sync_job or await integrations.enabled(self.db, project_id, provider) is None:
             raise _unusable(offered, provider)
         total = await integrations.counted(self.db, offered.sync_count, project_id)
         if total == 0:
